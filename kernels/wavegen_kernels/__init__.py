@@ -1,0 +1,1 @@
+"""Kernels of wavegen: arrays in, arrays out; they know numpy, jax and numba, and no model."""

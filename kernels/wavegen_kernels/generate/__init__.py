@@ -1,0 +1,1 @@
+"""The sample-by-sample loop: one op, several backends, one contract."""

@@ -1,0 +1,179 @@
+"""The door of the loop: it says what comes back, checks what comes in, chooses the backend."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+from weakref import WeakValueDictionary
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavegen_kernels import backends
+from wavegen_kernels.weights import StackWeights, StepState
+
+Array = Any  # a numpy array or a jax array
+
+# Weights that were found finite, by identity. Reading all of them costs as much as a sample or
+# two, and a sampler comes through this door with the same ones at every frame.
+_checked: WeakValueDictionary[int, StackWeights] = WeakValueDictionary()
+
+
+def generate(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R] float32
+    *,
+    hop_length: int,
+    seed: int,
+    streams: Array,  # [B] integers
+    temperature: Array | float = 1.0,  # number or [B, F]
+    top_k: Array | int = 0,  # number or [B, F]
+    top_p: Array | float = 1.0,  # number or [B, F]
+    forced: Array | None = None,  # [B, F*P] integers
+    backend: str = "auto",
+) -> tuple[StepState, Array]:  # codes [B, F*P] int32
+    """The state after F frames, and their codes, each in 0 ... V-1, drawn one after the other.
+
+    A frame is `hop_length` samples (P) that share one row of `cond`; the gate bias is not in
+    `cond` but added here. Sample t of a stream is drawn with the uniform number that
+    wavegen_kernels.random.uniforms gives for (seed, streams[b], state.time + t): the first
+    code whose cumulative probability exceeds it. `seed` and `streams` lie in [0, 2^32).
+
+    `temperature` >= 0 divides the logits; 0 takes the most probable code. `top_k` >= 0 keeps
+    that many of the most probable codes (of equals the lower ones; 0 is off). `top_p` in
+    (0, 1] then keeps the fewest codes, in falling probability, whose share of what top_k left
+    reaches it (1 is off). `forced` holds codes that stand fixed, and -1 where one shall be
+    drawn; a fixed one uses its random number up all the same.
+
+    State is a value: one call with 100 frames gives the bits of a hundred calls with one. The
+    state passed in is spent, its buffers may be reused. Put weights on the device once
+    (jax.device_put), or every call copies them.
+
+    Raises ValueError for shapes, ranges and an unknown backend, and for weights or conditioning
+    that are not finite: `cond` is looked at in every call, weights when they are first seen,
+    so do not change their arrays in place. Raises backends.BackendUnavailable where the named
+    backend cannot run here.
+
+    >>> from wavegen_kernels import cases, weights
+    >>> case = cases.CASES["tiny_cycles"]
+    >>> stack = cases.weights(case)
+    >>> state, codes = generate(stack, weights.initial_state(stack, 1),
+    ...     cases.conditioning(case, batch=1, frames=2), hop_length=4, seed=0, streams=[0])
+    >>> codes.shape
+    (1, 8)
+    """
+    B, F = _check(weights, state, cond, hop_length)
+    streams = _words("streams", streams, (B,))
+    seed = int(_words("seed", seed, ()))
+    temperature = _setting("temperature", temperature, (B, F), np.float32)
+    top_k = _setting("top_k", top_k, (B, F), np.int32)
+    top_p = _setting("top_p", top_p, (B, F), np.float32)
+    if not (np.isfinite(temperature) & (temperature >= 0)).all():
+        raise ValueError(f"temperature must be finite and at least 0, got {temperature.min()}")
+    if (top_k < 0).any():
+        raise ValueError(f"top_k must be at least 0 (0 is off), got {top_k.min()}")
+    if not ((top_p > 0) & (top_p <= 1)).all():
+        raise ValueError(f"top_p must lie in (0, 1], got {top_p.min()} ... {top_p.max()}")
+    if forced is None:
+        forced = np.full((B, F * hop_length), -1, np.int32)
+    return _backend(backend).generate(
+        weights,
+        state,
+        cond,
+        hop_length=hop_length,
+        seed=seed,
+        streams=streams,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        forced=_codes("forced", forced, (B, F * hop_length), -1, weights.n_codes),
+    )
+
+
+def logits(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R] float32
+    codes: Array,  # [B, F*P] integers
+    *,
+    hop_length: int,
+    backend: str = "auto",
+) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
+    """The state after these codes, and the logits that each of them was to be drawn from.
+
+    The same loop as `generate`, teacher forced: logits[:, t] have seen codes[:, :t] and
+    what the state remembers. Conditions and errors are those of `generate`.
+    """
+    B, F = _check(weights, state, cond, hop_length)
+    codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
+    return _backend(backend).logits(weights, state, cond, codes, hop_length=hop_length)
+
+
+def _backend(name: str) -> Any:
+    return import_module(f"wavegen_kernels.generate.{backends.choose(name)}")
+
+
+def _check(
+    weights: StackWeights, state: StepState, cond: Array, hop_length: int
+) -> tuple[int, int]:  # B, F
+    """Sizes of the call, after every array was compared with the weights."""
+    K, R, L = weights.kernel_size, weights.residual_channels, len(weights.dilations)
+    if np.ndim(cond) != 4 or cond.shape[2:] != (L, 2 * R) or 0 in cond.shape:
+        raise ValueError(f"cond must be [B, F, {L}, {2 * R}], got {list(np.shape(cond))}")
+    B, F = cond.shape[:2]
+    if hop_length < 1:
+        raise ValueError(f"hop_length must be at least 1, got {hop_length}")
+    wanted = (K, B), (sum(weights.queue_lengths), B, R)
+    if (state.codes.shape, state.queues.shape) != wanted:
+        found = f"codes {list(state.codes.shape)} and queues {list(state.queues.shape)}"
+        want = f"codes {list(wanted[0])} and queues {list(wanted[1])}"
+        raise ValueError(f"the state has {found}, the weights and cond ask for {want}")
+    if not _finite(cond):
+        raise ValueError("cond holds values that are not finite")
+    if _checked.get(id(weights)) is not weights:
+        if not all(_finite(leaf) for leaf in jax.tree.leaves(weights)):
+            raise ValueError("weights hold values that are not finite")
+        _checked[id(weights)] = weights
+    return B, F
+
+
+def _finite(x: Array) -> bool:
+    # A jax array is looked at where it lies, so that only the answer leaves the device.
+    return bool((jnp if isinstance(x, jax.Array) else np).isfinite(x).all())
+
+
+def _words(name: str, values: Array | int, shape: tuple[int, ...]) -> np.ndarray:
+    words = np.asarray(values)
+    if words.shape != shape or words.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be integers of shape {list(shape)}, "
+            f"got {words.dtype} of shape {list(words.shape)}"
+        )
+    if (words < 0).any() or (words >= 2**32).any():
+        raise ValueError(f"{name} must lie in [0, 2^32), got {words.min()} ... {words.max()}")
+    return words.astype(np.uint32)
+
+
+def _setting(name: str, value: Array | float, shape: tuple[int, int], dtype: type) -> np.ndarray:
+    value = np.asarray(value)
+    if value.shape not in ((), shape):
+        raise ValueError(f"{name} must be a number or {list(shape)}, got {list(value.shape)}")
+    if dtype is np.int32 and value.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be an integer, got {value.dtype}")
+    return np.broadcast_to(value, shape).astype(dtype)
+
+
+def _codes(name: str, codes: Array, shape: tuple[int, int], low: int, n_codes: int) -> np.ndarray:
+    codes = np.asarray(codes)
+    if codes.shape != shape or codes.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be integers of shape {list(shape)} (batch, samples), "
+            f"got {codes.dtype} of shape {list(codes.shape)}"
+        )
+    if (codes < low).any() or (codes >= n_codes).any():
+        raise ValueError(
+            f"{name} must lie in {low} ... {n_codes - 1}, got {codes.min()} ... {codes.max()}"
+        )
+    return codes.astype(np.int32)

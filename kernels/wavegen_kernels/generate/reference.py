@@ -1,0 +1,78 @@
+"""The mathematics of the loop in float64 numpy: what every other backend is compared with."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from wavegen_kernels import random
+from wavegen_kernels.weights import StackWeights, StepState
+
+
+def generate(weights, state, cond, *, hop_length, seed, streams, temperature, top_k, top_p, forced):
+    """See wavegen_kernels.generate.api.generate."""
+    weights, cond, codes = _exact(weights), np.asarray(cond), np.empty_like(forced)
+    for t in range(codes.shape[1]):
+        f = t // hop_length
+        state, logits = _step(weights, state, cond[:, f])
+        u = random.uniforms(seed, streams, state.time, np)
+        for b, row in enumerate(logits):
+            drawn = draw(row, u[b], temperature[b, f], top_k[b, f], top_p[b, f])
+            codes[b, t] = forced[b, t] if forced[b, t] >= 0 else drawn
+        state = _after(state, codes[:, t])
+    return state, codes
+
+
+def logits(weights, state, cond, codes, *, hop_length):
+    """See wavegen_kernels.generate.api.logits."""
+    weights, cond, rows = _exact(weights), np.asarray(cond), []
+    for t in range(codes.shape[1]):
+        state, row = _step(weights, state, cond[:, t // hop_length])
+        state = _after(state, codes[:, t])
+        rows.append(row)
+    return state, np.stack(rows, axis=1)
+
+
+def draw(logits: np.ndarray, u, temperature, top_k, top_p) -> int:  # logits [V]; scalars
+    """The code that the number u in [0, 1) draws from one stream's logits."""
+    if temperature == 0:
+        return int(np.argmax(logits))
+    p = np.exp((logits - logits.max()) / np.float64(temperature))
+    order = np.argsort(-p, kind="stable")
+    if top_k > 0:
+        p[order[int(top_k) :]] = 0
+    if top_p < 1:
+        cdf = np.cumsum(p[order]) / p.sum()
+        p[order[np.searchsorted(cdf, np.float64(top_p)) + 1 :]] = 0
+    cdf = np.cumsum(p) / p.sum()
+    return int(np.searchsorted(cdf, u, side="right"))
+
+
+def _step(weights: StackWeights, state: StepState, cond) -> tuple[StepState, np.ndarray]:
+    """The state with this sample's activations queued, and logits [B, V]; cond is [B, L, 2R]."""
+    w, K = weights, weights.kernel_size
+    queues, t = np.array(state.queues, np.float64), int(state.time)  # [rows, B, R]
+    h = w.embed[np.arange(K)[:, None], state.codes].sum(axis=0)  # [B, R]
+    s, first = w.skip_bias, 0
+    for layer, (d, slots) in enumerate(zip(w.dilations, w.queue_lengths, strict=True)):
+        a = w.gate_bias[layer] + cond[:, layer] + h @ w.gate[layer, 0]
+        for k in range(1, K):
+            a = a + queues[first + (t - k * d) % slots] @ w.gate[layer, k]
+        queues[first + t % slots] = h
+        filter_, gate = np.split(a, 2, axis=-1)
+        z = np.tanh(filter_) / (1 + np.exp(-gate))
+        h = h + z @ w.residual[layer] + w.residual_bias[layer]
+        s = s + z @ w.skip[layer]
+        first += slots
+    hidden = np.maximum(s, 0) @ w.head1 + w.head1_bias
+    logits = np.maximum(hidden, 0) @ w.head2 + w.head2_bias
+    return StepState(state.time, state.codes, queues), logits
+
+
+def _after(state: StepState, code) -> StepState:  # code [B]
+    codes = np.concatenate([[code], state.codes[:-1]])
+    return StepState(np.uint32((int(state.time) + 1) % 2**32), codes, state.queues)
+
+
+def _exact(weights: StackWeights) -> StackWeights:  # also brings them from a device
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), weights)

@@ -1,0 +1,231 @@
+"""The portable backend: one compiled loop that XLA runs on any device.
+
+A scan over frames holds a scan over the samples of a frame, with the layers unrolled in its
+body. Inside the loop every layer has a ring and weights of its own; benchmarks/README.md
+tells what one long array of either costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from wavegen_kernels import random, stack
+from wavegen_kernels.weights import StackWeights, StepState
+
+Array = jax.Array
+Choose = Callable[[Array, Any, Any], tuple[Array, Array]]
+
+
+def generate(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R]
+    *,
+    hop_length: int,
+    seed: int,
+    streams: Array,  # [B]
+    temperature: Array,  # [B, F]
+    top_k: Array,  # [B, F]
+    top_p: Array,  # [B, F]
+    forced: Array,  # [B, F*P]
+) -> tuple[StepState, Array]:  # codes [B, F*P]
+    """See wavegen_kernels.generate.api.generate."""
+    # Decided outside the loop, so that plain sampling pays for no sort.
+    filtered = bool(np.any(np.asarray(top_k) > 0) or np.any(np.asarray(top_p) < 1))
+    settings = (temperature, top_k, top_p)
+    return _generate(
+        weights, state, cond, np.uint32(seed), streams, settings, forced, hop_length, filtered
+    )
+
+
+def logits(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R]
+    codes: Array,  # [B, T]
+    *,
+    hop_length: int,
+) -> tuple[StepState, Array]:  # logits [B, T, V]
+    """See wavegen_kernels.generate.api.logits."""
+    return _logits(weights, state, cond, codes, hop_length)
+
+
+@partial(jax.jit, static_argnames=("hop_length", "filtered"), donate_argnames="state")
+def _generate(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R]
+    seed: Array,  # uint32
+    streams: Array,  # [B]
+    settings: tuple[Array, Array, Array],  # each [B, F]
+    forced: Array,  # [B, F*P]
+    hop_length: int,
+    filtered: bool,
+) -> tuple[StepState, Array]:
+    times = state.time + jnp.arange(forced.shape[1], dtype=jnp.uint32)
+    u = random.uniforms(seed, streams[:, None], times[None], jnp)  # [B, F*P]
+
+    def choose(logits: Array, settings: tuple, given: tuple) -> tuple[Array, Array]:
+        u, forced = given
+        code = jnp.where(forced >= 0, forced, _draw(logits, u, settings, filtered))
+        return code, code
+
+    per_frame = tuple(jnp.swapaxes(s, 0, 1) for s in settings)
+    per_sample = [_by_frame(x, hop_length) for x in (u, forced)]
+    state, codes = _loop(weights, state, cond, per_frame, per_sample, choose)
+    return state, jnp.swapaxes(codes, 0, 1)
+
+
+@partial(jax.jit, static_argnames="hop_length", donate_argnames="state")
+def _logits(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R]
+    codes: Array,  # [B, T]
+    hop_length: int,
+) -> tuple[StepState, Array]:
+    state, rows = _loop(
+        weights,
+        state,
+        cond,
+        None,
+        _by_frame(codes, hop_length),
+        lambda logits, _, code: (code, logits),
+    )
+    return state, jnp.swapaxes(rows, 0, 1)
+
+
+def _by_frame(x: Array, hop_length: int) -> Array:  # [B, F*P] -> [F, P, B]
+    return jnp.swapaxes(x, 0, 1).reshape(-1, hop_length, x.shape[0])
+
+
+def _loop(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R]
+    per_frame: Any,  # leaves [F, ...]
+    per_sample: Any,  # leaves [F, P, ...]
+    choose: Choose,  # logits, of this frame, of this sample -> code [B], what to emit
+) -> tuple[StepState, Array]:  # what was emitted [F*P, ...]
+    layers = _layers(weights)
+
+    def frame(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
+        cond, of_frame, of_samples = inputs
+
+        def sample(carry: tuple, of_sample: Any) -> tuple[tuple, Array]:
+            time, codes, rings, newest = carry
+            rings = _push(rings, newest, time)
+            logits, newest = _step(weights, layers, time, codes, rings, cond)
+            code, out = choose(logits, of_frame, of_sample)
+            codes = jnp.concatenate([code[None], codes[:-1]])
+            return (time + jnp.uint32(1), codes, rings, newest), out
+
+        return lax.scan(sample, carry, of_samples)
+
+    ends = list(accumulate(weights.queue_lengths))
+    time, rings = jnp.asarray(state.time), jnp.split(state.queues, ends[:-1])
+    newest = [_row(ring, _before(ring, time)) for ring in rings]
+    carry = (time, jnp.asarray(state.codes), rings, newest)
+    with jax.default_matmul_precision("highest"):  # accelerators round to bfloat16 or TF32 else
+        inputs = (jnp.moveaxis(cond, 0, 2), per_frame, per_sample)  # cond [F, L, B, 2R]
+        (time, codes, rings, newest), out = lax.scan(frame, carry, inputs)
+    rings = _push(rings, newest, time)
+    state = StepState(time, codes, jnp.concatenate(rings))
+    return state, out.reshape(-1, *out.shape[2:])
+
+
+def _layers(weights: StackWeights) -> list[tuple[Array, ...]]:
+    """Every layer's own arrays; cut apart inside the loop, XLA would copy them at every step."""
+    stacked = (weights.gate, weights.gate_bias, weights.residual, weights.residual_bias)
+    return [tuple(x[layer] for x in stacked) for layer in range(len(weights.dilations))]
+
+
+def _step(
+    weights: StackWeights,
+    layers: list[tuple[Array, ...]],
+    time: Array,  # uint32
+    codes: Array,  # [K, B]
+    rings: list[Array],  # L of [(K-1)*d, B, R]
+    cond: Array,  # [L, B, 2R]
+) -> tuple[Array, list[Array]]:  # logits [B, V], h of every layer
+    K, w = weights.kernel_size, weights
+    h = w.embed[jnp.arange(K)[:, None], codes].sum(axis=0)  # [B, R]
+    gates, newest = [], []
+    for i, (gate, gate_bias, residual, residual_bias) in enumerate(layers):
+        slots, dilation = rings[i].shape[0], w.dilations[i]
+        # h[t - k*d] lies in row (t - k*d) mod slots; adding slots first keeps it unsigned.
+        past = [_row(rings[i], time + np.uint32(slots - k * dilation)) for k in range(1, K)]
+        newest.append(h)
+        pre = stack.gate_inputs([h, *past], gate, gate_bias) + cond[i]
+        gates.append(stack.gated(pre))
+        h = stack.residual(h, gates[-1], residual, residual_bias)
+    skip = w.skip.reshape(-1, w.skip.shape[-1])  # [L*R, S]: all skips as one product
+    s = jnp.concatenate(gates, axis=-1) @ skip + w.skip_bias[None]
+    return stack.head(s, w.head1, w.head1_bias, w.head2, w.head2_bias), newest
+
+
+def _row(ring: Array, time: Array) -> Array:  # [slots, B, R] -> [B, R]
+    return lax.dynamic_index_in_dim(ring, time % len(ring), keepdims=False)
+
+
+def _before(ring: Array, time: Array) -> Array:
+    # time - 1 in the arithmetic of the ring's rows, which must not fall below zero.
+    return time + np.uint32(len(ring) - 1)
+
+
+def _push(rings: list[Array], newest: list[Array], time: Array) -> list[Array]:
+    """The rings with the activations of the sample before `time` in place.
+
+    A step writes what the step before it made, and only then reads. Were it to read first and
+    write its own, XLA would see the old ring in use beside the new one and copy it whole.
+    """
+    return [
+        lax.dynamic_update_index_in_dim(ring, h, _before(ring, time) % len(ring), 0)
+        for ring, h in zip(rings, newest, strict=True)
+    ]
+
+
+def _draw(
+    logits: Array,  # [B, V]
+    u: Array,  # [B] in [0, 1)
+    settings: tuple[Array, Array, Array],  # temperature, top_k, top_p, each [B]
+    filtered: bool,
+) -> Array:  # codes int32 [B]
+    temperature, top_k, top_p = settings
+    best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    greedy = temperature == 0
+    scaled = logits / jnp.where(greedy, 1.0, temperature)[:, None]
+    p = jnp.exp(scaled - jnp.max(scaled, axis=-1, keepdims=True))
+    if filtered:
+        p = jnp.where(_kept(p, top_k, top_p), p, 0.0)
+    cdf = jnp.cumsum(p, axis=-1)
+    # A running sum need not rise evenly in floating point. The largest value that a possible
+    # code has is the whole, so that there is always a code to draw and never an excluded one.
+    cdf = jnp.where(p > 0, cdf, 0.0)
+    target = u * jnp.max(cdf, axis=-1)
+    drawn = jnp.argmax(cdf > target[:, None], axis=-1).astype(jnp.int32)
+    return jnp.where(greedy, best, drawn)
+
+
+def _kept(
+    p: Array,  # [B, V], not normalised
+    top_k: Array,  # [B], 0 is off
+    top_p: Array,  # [B], 1.0 is off
+) -> Array:  # bool [B, V]
+    V = p.shape[-1]
+    order = jnp.argsort(-p, axis=-1, stable=True)
+    rank = jnp.argsort(order, axis=-1)
+    k = jnp.where(top_k > 0, jnp.minimum(top_k, V), V)[:, None]
+    falling = jnp.where(jnp.arange(V)[None] < k, jnp.take_along_axis(p, order, axis=-1), 0.0)
+    before = jnp.cumsum(falling, axis=-1) - falling
+    short = before < top_p[:, None] * jnp.sum(falling, axis=-1, keepdims=True)
+    n = jnp.sum(short | (top_p >= 1)[:, None], axis=-1, keepdims=True)
+    return rank < jnp.minimum(n, k)

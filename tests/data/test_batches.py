@@ -1,0 +1,186 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from wavegen.audio import mulaw
+from wavegen.config import Audio, Conditioner, Config, Model, Training, Vocabulary
+from wavegen.data import batches, corpus
+from wavegen.errors import WavegenError
+from wavegen.music import frames
+
+HOP = 64
+CONFIG = Config(
+    audio=Audio(sample_rate=8000),
+    model=Model(hop_length=HOP, layers_per_cycle=7),
+    conditioner=Conditioner(signals=("notes",), labels=("instrument",)),
+    training=Training(batch_size=12, crop_samples=1024, start_fraction=0.25, context_seconds=0.5),
+)
+ROWS, STEPS = range(12), range(20)
+
+
+@pytest.fixture(scope="module")
+def train(small_corpus):
+    return small_corpus.splits["train"]
+
+
+def draw(split, step, config=CONFIG):
+    return batches.windows(split, config, split.vocabulary, 7, step)
+
+
+def drawn(split, step, config=CONFIG):
+    """Which recordings and first frames a batch holds."""
+    return batches._draw(split, config, 7, step)
+
+
+def test_batch_is_a_function_of_seed_and_step(train):
+    for step in STEPS:
+        for first, again in zip(draw(train, step), draw(train, step), strict=True):
+            np.testing.assert_array_equal(first, again)
+    assert (draw(train, 0).codes != draw(train, 1).codes).any()
+    other = batches.windows(train, CONFIG, train.vocabulary, 8, 0)
+    assert (draw(train, 0).codes != other.codes).any()
+
+
+def test_shapes_and_types_are_those_of_the_config(train):
+    batch = draw(train, 0)
+    total = CONFIG.context_frames + CONFIG.window_frames
+    assert batch.codes.shape == (12, total * HOP)
+    assert batch.weights.shape == (12, CONFIG.window_frames * HOP)
+    assert batch.valid.shape == (12, total)
+    assert batch.notes.shape == (12, total, 256)
+    assert batch.labels.shape == (12, 1)
+    assert [a.dtype for a in batch] == [np.int32, np.float32, np.float32, np.float32, np.int32]
+
+
+def test_windows_and_context_are_the_recording_and_silence_around_it(train):
+    context = CONFIG.context_frames * HOP
+    for step in STEPS:
+        batch = draw(train, step)
+        for row, (item, start) in enumerate(zip(*drawn(train, step), strict=True)):
+            codes = mulaw.encode(train.read(item) / 32767, 256)
+            padded = np.pad(codes, (context, 20_000), constant_values=mulaw.silence(256))
+            begin = start * HOP  # in `padded`, where the context begins
+            np.testing.assert_array_equal(
+                batch.codes[row], padded[begin : begin + batch.codes.shape[1]]
+            )
+
+
+def test_context_is_the_audio_before_the_window(train):
+    context = CONFIG.context_frames
+    for row, (item, start) in enumerate(zip(*drawn(train, 3), strict=True)):
+        batch = draw(train, 3)
+        before = min(context, start)
+        audio = train.read(item)[(start - before) * HOP : start * HOP]
+        heard = batch.codes[row, (context - before) * HOP : context * HOP]
+        np.testing.assert_array_equal(heard, mulaw.encode(audio / 32767, 256))
+        assert batch.valid[row].sum() == CONFIG.window_frames + before
+        assert not batch.notes[row, : context - before].any()
+
+
+def test_window_not_at_a_start_carries_no_loss_in_its_receptive_field(train):
+    field = CONFIG.model.receptive_field
+    seen = {True: 0, False: 0}
+    for step in STEPS:
+        batch = draw(train, step)
+        for row, (item, start) in enumerate(zip(*drawn(train, step), strict=True)):
+            left = train.lengths[item] - start * HOP
+            expected = np.arange(CONFIG.window_frames * HOP) < left
+            if start > 0:
+                expected[:field] = False
+            np.testing.assert_array_equal(batch.weights[row], expected)
+            seen[bool(start > 0)] += 1
+    assert min(seen.values()) > 20
+
+
+def test_samples_after_the_end_are_silence_without_weight(train):
+    config = dataclasses.replace(
+        CONFIG, training=dataclasses.replace(CONFIG.training, crop_samples=16_384)
+    )
+    batch = draw(train, 0, config)  # longer than every recording
+    items, starts = drawn(train, 0, config)
+    assert not starts.any()
+    lengths = train.lengths[items]
+    np.testing.assert_array_equal(batch.weights.sum(axis=1), lengths)
+    window = batch.codes[:, config.context_frames * HOP :]
+    assert (window[batch.weights == 0] == mulaw.silence(256)).all()
+
+
+def test_the_asked_share_of_windows_begins_where_recordings_do(train):
+    for share, least in ((0.0, 0), (0.5, 6), (1.0, 12)):
+        training = dataclasses.replace(CONFIG.training, start_fraction=share)
+        config = dataclasses.replace(CONFIG, training=training)
+        for step in STEPS:
+            assert not drawn(train, step, config)[1][:least].any()
+
+
+def test_every_window_fits_and_every_position_is_reached(train):
+    training = dataclasses.replace(CONFIG.training, start_fraction=0.0, batch_size=2000)
+    config = dataclasses.replace(CONFIG, training=training)
+    items, starts = drawn(train, 0, config)
+    last = -(-train.lengths[items] // HOP) - config.window_frames
+    assert (starts >= 0).all()
+    assert (starts <= last).all()
+    assert (starts == last).any()
+    assert (starts == 0).any()
+
+
+def test_longer_recordings_are_drawn_more_often(tmp_path, write_tone):
+    for name, length in (("a", 8000), ("b", 16_000), ("c", 32_000), ("d", 8000)):
+        write_tone(tmp_path / "in" / f"{name}.wav", length)
+    corpus.prepare([tmp_path / "in"], tmp_path / "c", sample_rate=8000)
+    split = corpus.open(tmp_path / "c").splits["train"]
+    training = dataclasses.replace(CONFIG.training, start_fraction=0.0, batch_size=20_000)
+    items, _ = drawn(split, 0, dataclasses.replace(CONFIG, training=training))
+    share = np.bincount(items, minlength=split.num_items) / len(items)
+    # Four standard deviations of a share of one half.
+    np.testing.assert_allclose(share, split.lengths / split.lengths.sum(), atol=4 * 0.5 / 141)
+
+
+def test_notes_are_the_frames_of_the_score(train):
+    for step in range(3):
+        batch = draw(train, step)
+        total = batch.valid.shape[1]
+        for row, (item, start) in enumerate(zip(*drawn(train, step), strict=True)):
+            first = int(start) - CONFIG.context_frames
+            expected = frames.notes(train.score(item), total, CONFIG.frame_seconds, first)
+            np.testing.assert_array_equal(batch.notes[row], expected)
+
+
+def test_labels_are_mapped_by_name_to_the_run_s_vocabulary(train):
+    known = train.vocabulary.labels["instrument"]
+    wanted = ("something else", *reversed(known[1:]))  # known[0] is unknown to the run
+    batch = batches.windows(train, CONFIG, Vocabulary({"instrument": wanted}), 7, 0)
+    for row, item in enumerate(drawn(train, 0)[0]):
+        value = known[train.label_ids[item, 0]]
+        assert batch.labels[row, 0] == (wanted.index(value) if value in wanted else -1)
+
+
+def test_signals_that_nobody_wants_take_no_room(train):
+    batch = draw(train, 0, dataclasses.replace(CONFIG, conditioner=Conditioner()))
+    assert batch.notes.shape == (12, CONFIG.window_frames, 0)
+    assert batch.labels.shape == (12, 0)
+
+
+def test_whole_recordings_carry_loss_everywhere_and_nowhere_after(train):
+    batch = batches.whole(train, [3, 0, 9], CONFIG, train.vocabulary)
+    assert batch.valid.all()
+    assert batch.codes.shape == batch.weights.shape
+    for row, item in enumerate((3, 0, 9)):
+        length = train.lengths[item]
+        assert batch.weights[row].sum() == batch.weights[row, :length].sum() == length
+        np.testing.assert_array_equal(
+            batch.codes[row, :length], mulaw.encode(train.read(item) / 32767, 256)
+        )
+
+
+def test_a_corpus_that_does_not_suit_the_config_is_refused_in_words(small_corpus):
+    batches.check(small_corpus, CONFIG)
+    wrong_rate = dataclasses.replace(CONFIG, audio=Audio(sample_rate=16_000))
+    with pytest.raises(WavegenError, match="at 8000 Hz"):
+        batches.check(small_corpus, wrong_rate)
+    wrong_label = dataclasses.replace(CONFIG, conditioner=Conditioner(labels=("speaker",)))
+    with pytest.raises(WavegenError, match="one of: instrument"):
+        batches.check(small_corpus, wrong_label)
+    with pytest.raises(WavegenError, match="named train"):
+        batches.check(dataclasses.replace(small_corpus, splits={}), CONFIG)

@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+
+from wavegen_kernels import backends, cases, random, weights
+from wavegen_kernels.generate import api, reference
+
+# "reference" is what the others are compared with; a backend that cannot run here says why.
+BACKENDS = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            backends.unavailable_reason(name) is not None,
+            reason=str(backends.unavailable_reason(name)),
+        ),
+    )
+    for name in backends.NAMES
+    if name != "reference"
+]
+SHAPES = [*(case.name for case in cases.TINY), "small"]
+B, F, P = 2, 3, 8
+TIE = 1e-5  # what float32 logits of this size leave uncertain of a cumulative probability
+STREAMS = np.array([4, 11])
+
+
+def problem(name, batch=B, frames=F):
+    case = cases.CASES[name]
+    stack = cases.weights(case, seed=1)
+    state = weights.initial_state(stack, batch)
+    return stack, state, cases.conditioning(case, batch, frames, seed=2)
+
+
+def tolerance(case):
+    # Float32 rounding of a sum of n terms grows like sqrt(n) * eps; the rounding of every layer
+    # adds to the next one's. 4 is the size of the larger activations, another 4 the margin.
+    terms = case.num_layers * (case.kernel_size + 1) * case.residual_channels
+    terms += case.skip_channels + case.head_channels
+    return 16 * np.finfo(np.float32).eps * np.sqrt(terms)
+
+
+def margin(logits, u, temperature, top_k, top_p):
+    """How near a draw is to another outcome: of its cdf, its top-k or its top-p boundary."""
+    if temperature == 0:
+        low, high = np.sort(logits)[-2:]
+        return high - low
+    p = np.exp((logits - logits.max()) / temperature)
+    order = np.argsort(-p, kind="stable")
+    margins = []
+    if 0 < top_k < len(p):
+        margins.append(p[order[top_k - 1]] - p[order[top_k]])
+        p[order[top_k:]] = 0
+    if top_p < 1:
+        cdf = np.cumsum(p[order]) / p.sum()
+        margins.append(abs(cdf - top_p).min())
+        p[order[np.searchsorted(cdf, top_p) + 1 :]] = 0
+    return min(*margins, abs(np.cumsum(p) / p.sum() - u).min(), 1)
+
+
+def assert_draws_agree(codes, logits, seed, streams, temperature, top_k, top_p, start=0):
+    """Every code is what the reference draws from its own logits after the same codes."""
+    batch, samples = codes.shape
+    as_frames = lambda value: np.broadcast_to(value, (batch, F))
+    temperature, top_k, top_p = map(as_frames, (temperature, top_k, top_p))
+    u = random.uniforms(seed, streams[:, None], start + np.arange(samples)[None], np)
+    for b in range(batch):
+        for t in range(samples):
+            f = t // (samples // F)
+            settings = u[b, t], temperature[b, f], top_k[b, f], top_p[b, f]
+            if codes[b, t] != reference.draw(logits[b, t], *settings):
+                assert margin(logits[b, t], *settings) < TIE
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_teacher_forced_logits_equal_the_reference(backend, name):
+    stack, state, cond = problem(name)
+    codes = np.random.default_rng(0).integers(0, stack.n_codes, (B, F * P))
+    _, expected = api.logits(stack, state, cond, codes, hop_length=P, backend="reference")
+    after, found = api.logits(stack, state, cond, codes, hop_length=P, backend=backend)
+    assert np.abs(np.asarray(found) - expected).max() < tolerance(cases.CASES[name])
+    assert 1 < expected.std() < 4  # neither a dead nor a saturated stack
+    assert int(after.time) == F * P
+    np.testing.assert_array_equal(after.codes, codes[:, : -1 - stack.kernel_size : -1].T)
+
+
+SETTINGS = {
+    "plain": (1.0, 0, 1.0),
+    "cold": (0.5, 0, 1.0),
+    "hot": (2.0, 0, 1.0),
+    "greedy": (0.0, 0, 1.0),
+    "top_k": (1.0, 5, 1.0),
+    "top_k_of_more_than_all": (1.0, 10_000, 1.0),
+    "top_p": (1.0, 0, 0.7),
+    "top_k_then_top_p": (0.9, 20, 0.8),
+    "per_frame": (
+        np.array([[0.0, 1.0, 0.7], [1.3, 1.0, 0.0]]),
+        np.array([[3, 0, 9], [0, 1, 40]]),
+        np.array([[0.5, 1.0, 0.9], [1.0, 0.3, 0.6]]),
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_cycles"])
+def test_draws_equal_those_of_the_reference_but_for_ties(backend, name, settings):
+    stack, state, cond = problem(name)
+    temperature, top_k, top_p = settings
+    _, codes = api.generate(
+        stack,
+        state,
+        cond,
+        hop_length=P,
+        seed=5,
+        streams=STREAMS,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        backend=backend,
+    )
+    codes = np.asarray(codes)
+    fresh = weights.initial_state(stack, B)
+    _, logits = api.logits(stack, fresh, cond, codes, hop_length=P, backend="reference")
+    assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["tiny_three_taps", "small"])
+def test_plain_draws_equal_those_of_the_reference_on_other_shapes(backend, name):
+    stack, state, cond = problem(name)
+    _, codes = api.generate(
+        stack, state, cond, hop_length=P, seed=1, streams=STREAMS, backend=backend
+    )
+    codes = np.asarray(codes)
+    fresh = weights.initial_state(stack, B)
+    _, logits = api.logits(stack, fresh, cond, codes, hop_length=P, backend="reference")
+    assert_draws_agree(codes, logits, 1, STREAMS, 1.0, 0, 1.0)
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
+@pytest.mark.parametrize("name", ["tiny_one_layer", "tiny_three_taps", "tiny_cycles"])
+def test_one_call_equals_many(backend, name):
+    stack, _, cond = problem(name, frames=12)
+    keywords = {"hop_length": P, "seed": 9, "streams": STREAMS, "backend": backend}
+    whole_state, whole = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
+    for frames in (1, 5):
+        state, parts = weights.initial_state(stack, B), []
+        for first in range(0, 12, frames):
+            part = cond[:, first : first + frames]
+            state, codes = api.generate(stack, state, part, **keywords)
+            parts.append(np.asarray(codes))
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+        np.testing.assert_array_equal(state.queues, whole_state.queues)
+        np.testing.assert_array_equal(state.codes, whole_state.codes)
+        assert int(state.time) == int(whole_state.time) == 12 * P
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
+def test_logits_and_generation_go_the_same_way(backend):
+    stack, state, cond = problem("tiny_cycles")
+    keywords = {"hop_length": P, "backend": backend}
+    drawn, codes = api.generate(stack, state, cond, seed=0, streams=STREAMS, **keywords)
+    codes = np.asarray(codes)
+    followed, _ = api.logits(stack, weights.initial_state(stack, B), cond, codes, **keywords)
+    # Two programs of one backend may round a sum differently, and layers pass that on.
+    np.testing.assert_allclose(followed.queues, drawn.queues, atol=1e-5)
+    np.testing.assert_array_equal(followed.codes, drawn.codes)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_does_not_depend_on_its_batch(backend):
+    stack, _, cond = problem("small", batch=5)
+    streams = np.array([30, 2, 7, 2**32 - 1, 0])
+    keywords = {"hop_length": P, "seed": 3, "backend": backend}
+    state = weights.initial_state(stack, 5)
+    _, together = api.generate(stack, state, cond, streams=streams, **keywords)
+    for b in range(5):
+        state, one = weights.initial_state(stack, 1), slice(b, b + 1)
+        _, alone = api.generate(stack, state, cond[one], streams=streams[one], **keywords)
+        if np.array_equal(alone[0], together[b]):
+            continue
+        # A matrix product may round by batch size. The first difference must then be a tie.
+        first = int(np.argmax(np.asarray(alone[0]) != np.asarray(together[b])))
+        state, codes = weights.initial_state(stack, 1), np.asarray(alone)
+        _, logits = api.logits(stack, state, cond[one], codes, hop_length=P, backend="reference")
+        u = random.uniforms(3, streams[b], first, np)
+        assert margin(logits[0, first], u, 1.0, 0, 1.0) < TIE
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
+def test_forced_codes_come_back_and_use_up_their_draws(backend):
+    stack, _, cond = problem("tiny_cycles")
+    keywords = {"hop_length": P, "seed": 6, "streams": STREAMS, "backend": backend}
+    _, free = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
+    free = np.asarray(free)
+    forced = np.full((B, F * P), -1)
+    forced[:, :5] = free[:, :5]
+    forced[0, 10] = free[0, 10]
+    state = weights.initial_state(stack, B)
+    _, codes = api.generate(stack, state, cond, forced=forced, **keywords)
+    # Forcing what would have been drawn anyway changes nothing after it.
+    np.testing.assert_array_equal(codes, free)
+    primer = np.arange(B * F * P).reshape(B, -1) % stack.n_codes
+    state = weights.initial_state(stack, B)
+    _, codes = api.generate(stack, state, cond, forced=primer, **keywords)
+    np.testing.assert_array_equal(codes, primer)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_draws_of_logits_match_softmax_frequencies(backend):
+    stack, state, cond = problem("tiny_one_layer", batch=1, frames=1)
+    streams = 20_000
+    state = weights.initial_state(stack, streams)
+    many = np.repeat(cond, streams, axis=0)
+    keywords = {"hop_length": 1, "backend": backend}
+    _, codes = api.generate(stack, state, many, seed=2, streams=np.arange(streams), **keywords)
+    _, logits = api.logits(stack, weights.initial_state(stack, 1), cond, [[0]], **keywords)
+    p = np.exp(np.asarray(logits[0, 0], np.float64))
+    p /= p.sum()
+    counts = np.bincount(np.asarray(codes)[:, 0], minlength=len(p))
+    deviation = np.sqrt(streams * p * (1 - p))
+    # 64 binomial counts: 5 standard deviations, and 3 more draws where a code is expected rarely.
+    assert (abs(counts - streams * p) < 5 * deviation + 3).all()

@@ -1,0 +1,174 @@
+"""Properties of the network: causal, chunkable, and the same as the sampling loop."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavegen.config import Conditioner, Config, Model, Training, Vocabulary
+from wavegen.model import network
+from wavegen.model.network import Inputs
+from wavegen_kernels import weights
+from wavegen_kernels.generate import api
+
+VOCABULARY = Vocabulary(labels={"instrument": ("bell", "organ"), "room": ("hall",)})
+SMALL = Model(
+    residual_channels=8, skip_channels=12, head_channels=10, layers_per_cycle=3,
+    dilation_cycles=2, kernel_size=2, hop_length=4,
+)  # fmt: skip
+FULL = Conditioner(
+    signals=("notes", "past"), labels=("instrument", "room"), hidden_channels=6, signal_channels=5
+)
+# float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
+TOLERANCE = 2e-5
+
+
+def make(model=SMALL, conditioner=FULL):
+    config = Config(model=model, conditioner=conditioner, training=Training(crop_samples=16))
+    graphdef, params = network.create(config, VOCABULARY, seed=0)
+    return config, network.assemble(graphdef, params)
+
+
+def inputs_of(config, batch=2, frames=9, seed=0):
+    rng = np.random.default_rng(seed)
+    P = config.model.hop_length
+    has_notes = "notes" in config.conditioner.signals
+    notes = (rng.random((batch, frames, 256)) < 0.02) * rng.random((batch, frames, 256))
+    return Inputs(
+        codes=jnp.asarray(rng.integers(0, 256, (batch, frames * P)), jnp.int32),
+        notes=jnp.asarray(notes if has_notes else notes[..., :0], jnp.float32),
+        labels=jnp.asarray(rng.integers(-1, 1, (batch, len(config.conditioner.labels))), jnp.int32),
+        valid=jnp.ones((batch, frames)),
+    )
+
+
+CONDITIONERS = {
+    "none": Conditioner(),
+    "notes": Conditioner(signals=("notes",), hidden_channels=6, signal_channels=5),
+    "past": Conditioner(signals=("past",), hidden_channels=6, signal_channels=5),
+    "all": FULL,
+    "all, gru": dataclasses.replace(FULL, cell="gru"),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONERS)
+def test_future_codes_never_change_earlier_logits(name):
+    config, net = make(conditioner=CONDITIONERS[name])
+    inputs = inputs_of(config)
+    state = net.initial_state(2)
+    before, _ = net.logits(inputs, state)
+    at = 17
+    changed = inputs._replace(codes=inputs.codes.at[:, at].add(1) % 256)
+    after, _ = net.logits(changed, state)
+    np.testing.assert_array_equal(before[:, : at + 1], after[:, : at + 1])
+    assert not np.allclose(before[:, at + 1], after[:, at + 1])
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_the_receptive_field_is_exactly_what_the_config_says(kernel_size):
+    model = dataclasses.replace(SMALL, kernel_size=kernel_size)
+    config, net = make(model, Conditioner())
+    far = config.model.receptive_field
+    inputs = inputs_of(config, batch=1, frames=(far + 8) // 4 + 1)
+    base, _ = net.logits(inputs, net.initial_state(1))
+    at = 3
+    changed = inputs._replace(codes=inputs.codes.at[:, at].add(100) % 256)
+    moved = np.abs(net.logits(changed, net.initial_state(1))[0] - base).max(axis=(0, 2))
+    heard = np.flatnonzero(moved)
+    assert heard.min() == at + 1
+    assert heard.max() == at + far
+
+
+@pytest.mark.parametrize("name", CONDITIONERS)
+def test_chunks_equal_one_pass(name):
+    config, net = make(conditioner=CONDITIONERS[name])
+    inputs, P = inputs_of(config, frames=9), config.model.hop_length
+    whole, end = net.logits(inputs, net.initial_state(2))
+    state, parts = net.initial_state(2), []
+    for first, last in ((0, 2), (2, 3), (3, 9)):
+        part = Inputs(
+            inputs.codes[:, first * P : last * P],
+            inputs.notes[:, first:last],
+            inputs.labels,
+            inputs.valid[:, first:last],
+        )
+        logits, state = net.logits(part, state)
+        parts.append(logits)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=TOLERANCE)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=TOLERANCE), state, end)
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("name", CONDITIONERS)
+def test_stepwise_logits_equal_the_networks(name, kernel_size):
+    model = dataclasses.replace(SMALL, kernel_size=kernel_size)
+    config, net = make(model, CONDITIONERS[name])
+    inputs, P = inputs_of(config), config.model.hop_length
+    whole, _ = net.logits(inputs, net.initial_state(2))
+
+    stack = net.wavenet.export()
+    step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
+    before = jnp.full((2, P), net.silence, jnp.int32)
+    for f in range(9):
+        codes = inputs.codes[:, f * P : (f + 1) * P]
+        one = Inputs(codes, inputs.notes[:, f : f + 1], inputs.labels, inputs.valid[:, f : f + 1])
+        carry, cond = net.condition(carry, one, before)
+        if cond is None:
+            cond = jnp.zeros((2, 1, *stack.gate_bias.shape))
+        step, logits = api.logits(stack, step, cond, codes, hop_length=P)
+        np.testing.assert_allclose(logits, whole[:, f * P : (f + 1) * P], atol=TOLERANCE)
+        before = codes
+
+
+def test_a_window_needs_nothing_but_its_receptive_field():
+    config, net = make(conditioner=Conditioner())
+    inputs, P = inputs_of(config, frames=12), config.model.hop_length
+    whole, _ = net.logits(inputs, net.initial_state(2))
+    first, X = 3 * P, 1  # a window that starts in the middle, with a frame of context before it
+    window = inputs._replace(codes=inputs.codes[:, first - X * P :], valid=inputs.valid[:, 2:])
+    logits, _ = net.logits(window, net.initial_state(2), context_frames=X)
+    lead = config.model.receptive_field
+    np.testing.assert_allclose(logits[:, lead:], whole[:, first + lead :], atol=TOLERANCE)
+
+
+def test_context_before_a_recordings_start_leaves_no_memory():
+    config, net = make()
+    inputs, P, X = inputs_of(config, frames=6), config.model.hop_length, 3
+    whole, _ = net.logits(inputs, net.initial_state(2))
+    rng = np.random.default_rng(1)
+    padded = Inputs(
+        jnp.concatenate([jnp.full((2, X * P), net.silence, jnp.int32), inputs.codes], axis=1),
+        jnp.concatenate([jnp.asarray(rng.random((2, X, 256)), jnp.float32), inputs.notes], axis=1),
+        inputs.labels,
+        jnp.concatenate([jnp.zeros((2, X)), inputs.valid], axis=1),
+    )
+    logits, _ = net.logits(padded, net.initial_state(2), context_frames=X)
+    np.testing.assert_allclose(logits, whole, atol=TOLERANCE)
+
+
+def test_an_unknown_label_is_heard_as_nothing():
+    _, net = make(conditioner=Conditioner(labels=("instrument",), hidden_channels=4))
+    assert net.conditioner is not None
+    known, unknown = net.conditioner.labels[0](jnp.asarray([1, -1]))
+    assert np.any(known)
+    assert not np.any(unknown)
+
+
+def test_every_parameter_has_a_gradient():
+    config, _ = make()
+    graphdef, params = network.create(config, VOCABULARY, seed=0)
+    inputs = inputs_of(config)._replace(labels=jnp.zeros((2, 2), jnp.int32))
+
+    def total(params):
+        net = network.assemble(graphdef, params)
+        return jnp.sum(net.logits(inputs, net.initial_state(2))[0] ** 2)
+
+    gradient = jax.grad(total)(params)
+    still = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(gradient)
+        if not np.any(leaf)
+    ]
+    assert still == []

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from wavegen.errors import WavegenError
+from wavegen.music import frames
+from wavegen.music.score import Note, Score
+
+
+def slow_notes(score, num_frames, frame_seconds, start_frame):
+    """The definition, frame by frame; times are whole quarters of a frame, so exact."""
+    out = np.zeros((num_frames, 256), np.float32)
+    for note in sorted(score.notes, key=lambda note: note.onset_seconds):
+        for row in range(num_frames):
+            begin = (start_frame + row) * frame_seconds
+            end = begin + frame_seconds
+            if note.onset_seconds < end and note.end_seconds > begin:
+                out[row, note.pitch] = note.velocity / 127
+            if begin <= note.onset_seconds < end:
+                out[row, 128 + note.pitch] = note.velocity / 127
+    return out
+
+
+@pytest.mark.parametrize("start_frame", [-5, 0, 7])
+def test_frames_follow_the_definition(start_frame):
+    rng = np.random.default_rng(0)
+    quarters = rng.integers(1, 80, (40, 2)) / 4
+    pitches, velocities = rng.integers(58, 64, 40), rng.integers(1, 128, 40)
+    played = zip(*(quarters / 8).T, pitches, velocities, strict=True)
+    score = Score(tuple(Note(float(t), float(d), int(p), int(v)) for t, d, p, v in played))
+    np.testing.assert_array_equal(
+        frames.notes(score, 20, 1 / 8, start_frame), slow_notes(score, 20, 1 / 8, start_frame)
+    )
+
+
+def test_a_very_short_note_sounds_in_the_frame_of_its_onset():
+    out = frames.notes(Score((Note(0.25, 1e-9, 60, 127),)), 4, 0.1)
+    assert np.argwhere(out).tolist() == [[2, 60], [2, 188]]
+
+
+def test_an_onset_on_a_border_belongs_to_the_frame_that_begins_there():
+    out = frames.notes(Score((Note(0.3, 0.3, 60, 127),)), 8, 0.1)  # 0.3 / 0.1 < 3 in floats
+    assert np.flatnonzero(out[:, 60]).tolist() == [3, 4, 5]
+    assert np.flatnonzero(out[:, 188]).tolist() == [3]
+
+
+def test_no_notes_give_zeros():
+    assert not frames.notes(Score(), 5, 0.1).any()
+    assert Score().duration_seconds == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [(0, 1, 128, 64), (0, 1, -1, 64), (0, 1, 60, 0), (0, 0, 60, 64), (-1, 1, 60, 64)]
+)
+def test_a_note_that_cannot_be_played_is_refused(wrong):
+    with pytest.raises(WavegenError):
+        Note(*wrong)
+
+
+def test_a_score_lasts_until_its_last_note_ends():
+    assert Score((Note(0, 5, 60, 1), Note(1, 2, 61, 1))).duration_seconds == 5

@@ -1,0 +1,109 @@
+"""Configs: strict to read, whole to write, found by name."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from wavegen import config as configs
+from wavegen.config import Config, Model, Vocabulary
+from wavegen.errors import WavegenError
+from wavegen.model import network
+
+EVERYTHING = Vocabulary(
+    labels=dict.fromkeys(("instrument", "instrument_family", "folder"), ("a", "b")),
+    pitches=(60,),
+    velocities=(100,),
+)
+
+
+@pytest.mark.parametrize("path", configs.shipped_configs(), ids=lambda path: path.stem)
+def test_every_shipped_config_makes_a_network(path):
+    config = configs.load(path)
+    _, params = network.structure(config, EVERYTHING)
+    assert network.count(params) > 0
+    assert all(line.startswith("#") for line in path.read_text().splitlines()[:3])
+
+
+def test_there_are_shipped_configs():
+    names = {path.stem for path in configs.shipped_configs()}
+    assert {"tiny", "demo", "notes_small"} <= names
+
+
+def test_toml_gives_the_config_back(tmp_path):
+    config = configs.from_dict(
+        configs.apply_overrides(
+            {}, ["training.learning_rate=1e-5", 'conditioner.signals=["notes", "past"]']
+        )
+    )
+    path = tmp_path / "c.toml"
+    path.write_text(configs.to_toml(config))
+    assert configs.load(path) == config
+
+
+@pytest.mark.parametrize(
+    ("cycles", "kernel_size", "expected"), [(3, 2, 3071), (3, 3, 6141), (1, 2, 1025)]
+)
+def test_receptive_field_is_the_sum_over_all_convolutions(cycles, kernel_size, expected):
+    # 1 + (K-1) * (1023 a cycle, and 1 for the input layer), by hand.
+    model = Model(layers_per_cycle=10, dilation_cycles=cycles, kernel_size=kernel_size)
+    assert model.receptive_field == expected
+    seconds = Config(model=model).receptive_field_seconds
+    assert seconds == pytest.approx(expected / 16_000)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.residual_chanels=3", "did you mean 'model.residual_channels'"),
+        ("modle.kernel_size=3", "did you mean 'model'"),
+        ("model.kernel_size=1", "2 to 64"),
+        ("training.steps=many", "a whole number"),
+        ("training.steps=1.5", "a whole number"),
+        ("training.learning_rate=nan", "0 to 1"),
+        ("conditioner.cell=lstn", "did you mean 'lstm'"),
+        ('conditioner.signals=["note"]', "did you mean 'notes'"),
+        ("conditioner.signals=notes", "a list of names"),
+        ('conditioner.labels=["notes"]', "no signal's name"),
+        ("training.crop_samples=100", "take 128"),
+        ("steps=3", "section.key=value"),
+        ("training=3", "section.key=value"),
+    ],
+)
+def test_a_mistaken_value_is_refused_in_words(override, words):
+    with pytest.raises(WavegenError) as error:
+        configs.from_dict(configs.apply_overrides({}, [override]))
+    assert words in str(error.value)
+
+
+def test_a_name_without_a_file_is_refused_with_those_there_are():
+    with pytest.raises(WavegenError, match="did you mean 'tiny'"):
+        configs.load("tny")
+    with pytest.raises(WavegenError, match="there is no config"):
+        configs.load("configs/nothing.toml")
+
+
+def test_text_that_is_not_toml_is_refused(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("[model\nkernel_size = 2")
+    with pytest.raises(WavegenError, match="is not TOML"):
+        configs.load(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WavegenError, match="is not TOML"):
+        configs.load(path)
+
+
+def test_a_shipped_config_is_found_by_name_and_by_path():
+    by_name = configs.load("tiny", ["training.steps=7"])
+    assert by_name == configs.load("configs/tiny.toml", ["training.steps=7"])
+    assert by_name.training.steps == 7
+
+
+def test_differences_name_each_key_once():
+    new = dataclasses.replace(Config(), model=dataclasses.replace(Model(), kernel_size=3))
+    assert configs.differences(Config(), new) == ["model.kernel_size: 2 -> 3"]
+
+
+def test_a_config_is_hashable_because_compiled_steps_are_kept_by_it():
+    assert hash(Config()) == hash(Config())
+    assert jax.tree.leaves(Config()) == [Config()]

@@ -1,0 +1,166 @@
+"""The loop: it learns, it goes on exactly, and it stops in words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from wavegen import checkpoint
+from wavegen import config as configs
+from wavegen.data import batches
+from wavegen.errors import WavegenError
+from wavegen.model import network
+from wavegen.training import loop, step
+
+ROOT = Path(__file__).parents[2]
+
+
+def silent(_):
+    pass
+
+
+def train(config, corpus, run, on_log=silent, on_validation=silent, on_note=silent):
+    return loop.train(
+        config, corpus, run, on_log=on_log, on_validation=on_validation, on_note=on_note
+    )
+
+
+def final_state(run, config, corpus):
+    _, params = network.create(config, corpus.vocabulary, config.training.seed)
+    state = loop.initial_state(config, params)
+    trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
+    return checkpoint.restore(run, config, trees)
+
+
+def metrics(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_lowers_the_loss_and_writes_a_run(tmp_path, tiny, notes_corpus):
+    config = configs.from_dict(
+        configs.apply_overrides(configs.to_dict(tiny), ["training.steps=40"])
+    )
+    seen, validated = [], []
+    outcome = train(config, notes_corpus, tmp_path, seen.append, validated.append)
+    assert outcome.step == 40
+    assert not outcome.interrupted
+    assert seen[0].bits_per_sample < 9  # near 8.0, what a fair guess among 256 codes costs
+    assert seen[-1].bits_per_sample < seen[0].bits_per_sample - 0.5
+    assert validated[-1].validation_bits_per_sample == outcome.validation_bits_per_sample
+    assert configs.load(tmp_path / "config.toml") == config
+    assert json.loads((tmp_path / "environment.json").read_text())["jax"] == jax.__version__
+    assert metrics(tmp_path)[0] == seen[0]._asdict()
+
+
+def test_a_resumed_training_is_bit_for_bit_the_unbroken_one(tmp_path, tiny, notes_corpus):
+    train(tiny, notes_corpus, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    stop_at(tiny, notes_corpus, cut, last=4)
+    assert checkpoint.steps(cut) == [4]
+    train(tiny, notes_corpus, cut)
+    whole = final_state(tmp_path / "whole", tiny, notes_corpus)
+    resumed = final_state(cut, tiny, notes_corpus)
+    assert whole is not None
+    assert resumed is not None
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+
+
+def stop_at(config, corpus, run, last):
+    """Asks for an end, as Ctrl-C does, while step `last` is logged."""
+
+    def press(progress):
+        if progress.step == last:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)  # Python handles the signal between two of its own steps
+
+    outcome = train(config, corpus, run, on_log=press)
+    assert outcome.interrupted
+    assert outcome.step == last
+
+
+def test_an_interrupted_training_has_saved_where_it_stopped(tmp_path, tiny, notes_corpus):
+    config = configs.from_dict(
+        configs.apply_overrides(
+            configs.to_dict(tiny), ["training.log_every=3", "training.save_every=1000"]
+        )
+    )
+    stop_at(config, notes_corpus, tmp_path, last=3)
+    assert checkpoint.steps(tmp_path) == [3]
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_parameters(tmp_path, tiny, notes_corpus):
+    train(tiny, notes_corpus, tmp_path / "whole")
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "kernels")!r}]
+from pathlib import Path
+from wavegen import config as configs
+from wavegen.data import corpus
+from wavegen.training import loop
+def die(found):
+    if found.step == 8: os.kill(os.getpid(), signal.SIGKILL)
+loop.train(configs.load({str(tmp_path / "whole" / "config.toml")!r}),
+           corpus.open({str(notes_corpus.path)!r}), Path({str(tmp_path / "killed")!r}),
+           on_log=die, on_validation=lambda _: None, on_note=lambda _: None)
+"""
+    died = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    assert checkpoint.steps(tmp_path / "killed") in ([], [4])
+    train(tiny, notes_corpus, tmp_path / "killed")
+    whole = final_state(tmp_path / "whole", tiny, notes_corpus)
+    killed = final_state(tmp_path / "killed", tiny, notes_corpus)
+    jax.tree.map(np.testing.assert_array_equal, whole, killed)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training_in_words(tmp_path, tiny, notes_corpus):
+    wild = configs.from_dict(
+        configs.apply_overrides(
+            configs.to_dict(tiny),
+            ["training.learning_rate=1.0", "training.clip_norm=1e30", "training.warmup_steps=0",
+             "training.steps=400"],
+        )
+    )  # fmt: skip
+
+    def poison(config, graphdef, state, batch):
+        state, found = real(config, graphdef, state, batch)
+        return state, found._replace(nats=found.nats * np.nan)
+
+    real = loop.train_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_step", poison)
+        with pytest.raises(WavegenError, match="the loss is nan at step 4"):
+            train(wild, notes_corpus, tmp_path)
+
+
+def test_a_mistake_in_the_data_thread_reaches_the_caller(tmp_path, tiny, notes_corpus):
+    def fail(*_):
+        raise OSError("the disk went away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "windows", fail)
+        with pytest.raises(OSError, match="the disk went away"):
+            train(tiny, notes_corpus, tmp_path)
+
+
+def test_jitter_moves_what_is_heard_and_not_what_is_asked_for(tiny, notes_corpus):
+    split, vocabulary = notes_corpus.splits["train"], notes_corpus.vocabulary
+    batch = batches.windows(split, tiny, vocabulary, 0, 0)
+    graphdef, params = network.create(tiny, vocabulary, 0)
+    net = network.assemble(graphdef, params)
+    plain = configs.from_dict(
+        configs.apply_overrides(configs.to_dict(tiny), ["training.input_jitter=0"])
+    )
+    key = jax.random.key(0)
+    still, moved = step.score(net, plain, batch, key), step.score(net, tiny, batch, key)
+    again = step.score(net, tiny, batch, key)
+    assert still.nats != moved.nats
+    assert moved.nats == again.nats
+    assert still.weight == moved.weight == batch.weights.sum()

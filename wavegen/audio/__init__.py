@@ -1,0 +1,1 @@
+"""Sound in and out: files, mu-law codes, and what can be measured."""

@@ -1,0 +1,302 @@
+"""Audio files: the only door to soundfile. Whatever libsndfile reads comes out mono."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavegen import __version__
+from wavegen.errors import WavegenError
+
+FORMATS = {"wav16": "PCM_16", "wav24": "PCM_24", "float32": "FLOAT"}  # of WAV files
+LOWEST_RATE = 1000  # Hz
+MAX_PROVENANCE = 2000  # bytes of JSON; libsndfile writes longer WAV comments and cannot read them
+_BLOCK = 1 << 16  # frames read at once; a header's claim is never allocated
+_ADD_PEAK_CHUNK = 0x1050  # libsndfile's SFC_SET_ADD_PEAK_CHUNK
+_UPDATE_HEADER = 0x1060  # and its SFC_UPDATE_HEADER_NOW
+_KIND = "a sound file such as WAV, FLAC, OGG, MP3 or AIFF"
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says; `provenance` is None where wavegen did not write the file."""
+
+    sample_rate: int  # Hz
+    channels: int
+    frames: int  # samples of each channel, as announced; fewer may be there
+    duration_seconds: float
+    format: str  # such as "WAV PCM_16"
+    provenance: dict[str, Any] | None
+
+
+def info(path: str | Path) -> AudioInfo:
+    """The header of a sound file."""
+    with _open(Path(path)) as file:
+        return _info(file)
+
+
+def provenance(path: str | Path) -> dict[str, Any] | None:
+    """How wavegen made this file; None where it did not, or did not say."""
+    return info(path).provenance
+
+
+def read(
+    path: str | Path, sample_rate: int | None = None
+) -> tuple[np.ndarray, int]:  # [num_samples] float32 in [-1, 1], Hz
+    """A whole file as mono samples, at its own rate or resampled to `sample_rate`.
+
+    Channels are averaged, and what then lies beyond full scale is clipped.
+    """
+    samples, facts = read_with_facts(path, sample_rate)
+    return samples, sample_rate or facts["sample_rate"]
+
+
+def read_with_facts(
+    path: str | Path, sample_rate: int | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """`read`'s samples, and what was met: own `sample_rate`, `channels`, `format`, `clipped`.
+
+    `clipped` counts samples beyond full scale; `missing_frames` stands where fewer frames
+    were there than the header announces.
+    """
+    import soundfile
+
+    path = Path(path)
+    blocks: list[np.ndarray] = [np.zeros(0, np.float32)]
+    with _open(path) as file:
+        header = _info(file)
+        if header.sample_rate < LOWEST_RATE:
+            raise WavegenError(f"{path} is at {header.sample_rate} Hz", f"{LOWEST_RATE} Hz or more")
+        try:
+            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block.mean(axis=1, dtype=np.float32))
+        except soundfile.LibsndfileError as error:
+            raise WavegenError(
+                f"{path} is damaged or cut short: {error.error_string}", "a whole file"
+            ) from None
+    samples = np.concatenate(blocks)
+    samples, clipped = _checked(path, samples, header.sample_rate, sample_rate)
+    facts: dict[str, Any] = {
+        "sample_rate": header.sample_rate,
+        "channels": header.channels,
+        "format": header.format,
+        "clipped": clipped,
+    }
+    missing = header.frames - sum(map(len, blocks))
+    if missing > 0:
+        facts["missing_frames"] = missing
+    return samples, facts
+
+
+def write(
+    path: str | Path,
+    samples: np.ndarray,  # [T] float in [-1, 1]
+    sample_rate: int,
+    format: str = "wav16",
+    provenance: dict[str, Any] | None = None,
+) -> None:
+    """A whole WAV (`wav16`, `wav24`, `float32`) or `flac` file, complete or not there at all."""
+    path = Path(path)
+    make_room(path)
+    beside = path.with_name(path.name + ".partial")
+    try:
+        wav_format = "wav16" if format == "flac" else format
+        with WavStream(beside, sample_rate, wav_format, provenance) as stream:
+            stream.write(samples)
+        if format == "flac":
+            convert_flac(beside, path)
+        else:
+            _rename(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class WavStream:
+    """A WAV that is written as it is made; what was written is readable after a kill.
+
+    The same samples and provenance give the same bytes. Used as a context manager.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        sample_rate: int,
+        format: str = "wav16",
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        import soundfile
+
+        if format not in FORMATS:
+            raise WavegenError(f"there is no format '{format}'", "one of: " + ", ".join(FORMATS))
+        self.path = Path(path)
+        self._is_float = format == "float32"
+        if provenance is not None:
+            _told(provenance)
+        make_room(self.path)
+        try:
+            self._file = soundfile.SoundFile(
+                self.path, "w", sample_rate, 1, FORMATS[format], format="WAV"
+            )
+        except soundfile.LibsndfileError as error:
+            raise _unwritable(self.path, error.error_string) from None
+        # The PEAK chunk of float files carries the time of day: equal sounds would differ.
+        self._command(_ADD_PEAK_CHUNK)
+        _sign(self._file, provenance)
+
+    def write(
+        self,
+        samples: np.ndarray,  # [T] float in [-1, 1]; whole-number formats clip
+    ) -> None:
+        """Appends samples; they are in the file when this returns."""
+        import soundfile
+
+        samples = np.asarray(samples, np.float32)
+        try:
+            self._file.write(samples if self._is_float else np.clip(samples, -1.0, 1.0))
+            self._command(_UPDATE_HEADER)  # by itself it lags behind in float files
+            self._file.flush()
+        except soundfile.LibsndfileError as error:
+            raise _unwritable(self.path, error.error_string) from None
+
+    def _command(self, number: int) -> None:
+        import soundfile
+
+        soundfile._snd.sf_command(self._file._file, number, soundfile._ffi.NULL, 0)
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+    def __enter__(self) -> WavStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def convert_flac(wav_path: str | Path, flac_path: str | Path) -> None:
+    """A FLAC of a WAV that wavegen wrote, with its provenance: 16 bits if it has 16, else 24."""
+    import soundfile
+
+    wav_path, flac_path = Path(wav_path), Path(flac_path)
+    make_room(flac_path)
+    beside = flac_path.with_name(flac_path.name + ".flac-partial")
+    try:
+        with _open(wav_path) as wav:
+            subtype = "PCM_16" if wav.subtype == "PCM_16" else "PCM_24"
+            with soundfile.SoundFile(
+                beside, "w", wav.samplerate, wav.channels, subtype, format="FLAC"
+            ) as flac:
+                _sign(flac, _info(wav).provenance)
+                while len(block := wav.read(_BLOCK, dtype="int32", always_2d=True)):
+                    flac.write(block)
+        _rename(beside, flac_path)
+    except soundfile.LibsndfileError as error:
+        raise _unwritable(flac_path, error.error_string) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def make_room(path: Path) -> None:
+    """Refuses a path that no file can be written to; makes the folders above it."""
+    if path.is_dir():
+        raise WavegenError(f"{path} is a folder", "the name of a file to write")
+    _attempt(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise _unwritable(path, "permission denied")
+
+
+def _open(path: Path) -> Any:
+    """The file, open for reading, or an error that says what it is instead."""
+    import soundfile
+
+    if path.is_dir():
+        raise WavegenError(f"{path} is a folder", _KIND)
+    if not path.is_file():
+        raise WavegenError(f"{path} does not exist", _KIND)
+    try:
+        if path.stat().st_size == 0:
+            raise WavegenError(f"{path} is empty: 0 bytes", _KIND)
+        return soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        if "does not exist" in reason:  # what libsndfile says of an MP3 without sound; it is there
+            reason = "there is no sound in it"
+        raise WavegenError(f"{path} cannot be read as sound: {reason}", _KIND) from None
+    except OSError as error:
+        raise WavegenError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _info(file: Any) -> AudioInfo:
+    try:
+        told = json.loads(file.comment)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        told = None
+    ours = isinstance(told, dict) and file.software.startswith("wavegen")
+    return AudioInfo(
+        sample_rate=file.samplerate,
+        channels=file.channels,
+        frames=file.frames,
+        duration_seconds=file.frames / file.samplerate,
+        format=f"{file.format} {file.subtype}",
+        provenance=told if ours else None,
+    )
+
+
+def _checked(
+    path: Path, samples: np.ndarray, own_rate: int, sample_rate: int | None
+) -> tuple[np.ndarray, int]:
+    """Samples that are there, finite, at the rate wanted and in [-1, 1]; how many were beyond."""
+    if not len(samples):
+        raise WavegenError(f"{path} holds no samples, only a header", "at least one sample")
+    wrong = np.count_nonzero(~np.isfinite(samples))
+    if wrong:
+        raise WavegenError(
+            f"{path} has {wrong} NaN or infinite samples of {len(samples)}", "finite samples"
+        )
+    if sample_rate and sample_rate != own_rate:
+        import librosa
+
+        samples = librosa.resample(
+            samples, orig_sr=own_rate, target_sr=sample_rate, res_type="soxr_hq"
+        )
+    clipped = int(np.count_nonzero(np.abs(samples) > 1))
+    return np.clip(samples, -1.0, 1.0).astype(np.float32), clipped
+
+
+def _sign(file: Any, provenance: dict[str, Any] | None) -> None:
+    """Provenance into a file just opened: its strings must stand before the samples."""
+    file.software = f"wavegen {__version__}"
+    if provenance is not None:
+        file.comment = _told(provenance)
+
+
+def _told(provenance: dict[str, Any]) -> str:
+    text = json.dumps(provenance, sort_keys=True)
+    if len(text) > MAX_PROVENANCE:
+        raise WavegenError(
+            f"the provenance of a WAV is {len(text)} bytes of JSON", f"at most {MAX_PROVENANCE}"
+        )
+    return text
+
+
+def _rename(source: Path, target: Path) -> None:
+    make_room(target)
+    _attempt(target, lambda: os.replace(source, target))
+
+
+def _attempt(path: Path, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+
+
+def _unwritable(path: Path, reason: str) -> WavegenError:
+    return WavegenError(f"cannot write {path}: {reason}", "a place that can be written to")

@@ -1,0 +1,59 @@
+"""`wavegen`: verbs are declared here and kept in files of their own.
+
+Nothing heavy is imported before a verb runs, so that `wavegen --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from wavegen import WavegenError, __version__
+from wavegen.cli import demo, doctor, generate, info, prepare, train
+
+app = typer.Typer(
+    name="wavegen",
+    help="Raw-audio waveform generation: train a network on recordings, make new sound with it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None if os.environ.get("NO_COLOR") else "rich",
+)
+app.command("demo")(demo.run)
+app.command("prepare")(prepare.run)
+app.command("train")(train.run)
+app.command("generate")(generate.run)
+app.command("info")(info.run)
+app.command("doctor")(doctor.run)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wavegen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Raw-audio waveform generation: train a network on recordings, make new sound with it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command line and exits: 0 done, 1 wrong input, 2 wrong usage, 130 interrupted."""
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except WavegenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,160 @@
+"""What every verb says and how: words to stdout, progress to stderr, JSON as the last line."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from wavegen.errors import WavegenError
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on the last line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and --json.")]
+
+Update = Callable[..., None]  # (done, total=None)
+
+PLAIN_EVERY_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
+
+
+@dataclass(frozen=True)
+class Console:
+    """The voice of one run of a verb."""
+
+    json: bool = False
+    quiet: bool = False
+
+    def say(self, text: str = "") -> None:
+        """A line for the person, on stdout."""
+        if not self.quiet:
+            print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """A line about the work as it goes on, on stderr."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Something that may not be meant; it does not stop the work."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def result(self, tree: dict[str, Any]) -> None:
+        """The last line of stdout, where --json was given."""
+        if self.json:
+            print(json.dumps(_finite(tree), ensure_ascii=False), flush=True)
+
+    @contextmanager
+    def progress(self, doing: str, unit: str, total: float | None = None) -> Iterator[Update]:
+        """A bar on a terminal, plain lines elsewhere.
+
+        The function it gives takes what is done and, where it was not known before, the total.
+        """
+        if self.quiet:
+            yield lambda done, total=None: None
+        elif sys.stderr.isatty():
+            with _bar(doing, unit, total) as update:
+                yield update
+        else:
+            yield _plain(doing, unit, total)
+
+
+def _finite(tree: Any) -> Any:
+    """`tree` with null for what JSON has no number for: infinities and NaN."""
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return None
+    return tree
+
+
+@contextmanager
+def _bar(doing: str, unit: str, total: float | None) -> Iterator[Update]:
+    from rich import progress
+    from rich.console import Console as Terminal
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.completed:.1f}/{task.total:.1f} " + unit),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)
+
+
+def _plain(doing: str, unit: str, total: float | None) -> Update:
+    start = last = time.monotonic()
+    print(f"{doing} ...", file=sys.stderr, flush=True)
+
+    known = total
+
+    def update(done: float, total: float | None = None) -> None:
+        nonlocal last
+        total = total or known
+        now = time.monotonic()
+        if now - last < PLAIN_EVERY_SECONDS or done <= 0:
+            return
+        last, rate = now, done / (now - start)
+        left = f", {duration((total - done) / rate)} left" if total else ""
+        of = f"/{total:g}" if total else ""
+        print(
+            f"{doing}: {done:.4g}{of} {unit}, {rate:.3g} {unit}/s{left}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return update
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the words of a clock: 8.1s, 3m05s, 2h10m."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns, the first as wide as its widest cell."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def key_values(words: list[str], flag: str) -> list[tuple[str, str]]:
+    """Pairs of `KEY=VALUE,...` words, as --label takes them."""
+    pairs = []
+    for word in (part for text in words for part in text.split(",")):
+        key, equals, value = word.partition("=")
+        if not (equals and key.strip() and value.strip()):
+            raise WavegenError(f"{flag} {word}", f"{flag} KEY=VALUE, such as instrument=organ")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def pitches(text: str) -> list[int]:
+    """MIDI pitches of a list of numbers and ranges, such as `60`, `60,64,67` or `48-72`."""
+    found: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not (low.isdigit() and (high.isdigit() if dash else True)):
+            raise WavegenError(
+                f"--pitch {text}", "MIDI numbers, such as 60, 60,64,67 or 48-72 (60 is middle C)"
+            )
+        found += range(int(low), int(high or low) + 1)
+    outside = [pitch for pitch in found if pitch > 127]
+    if outside or not found:
+        raise WavegenError(f"--pitch {text}", "MIDI numbers from 0 to 127, the lower first")
+    return found

@@ -1,0 +1,144 @@
+"""`wavegen info`: what a run, a corpus, a sound file or a config is, in units people use."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wavegen.cli.console import Console, Json, Quiet, duration, table
+from wavegen.errors import WavegenError
+
+Facts = dict[str, Any]
+
+
+def run(
+    path: Annotated[Path, typer.Argument(help="A run, a corpus, a sound file, or a config.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what something is: a run, a corpus, a sound file or a config (by path or name)."""
+    console = Console(json, quiet)
+    facts = _facts(path)
+    console.say(table([(name, _word(value)) for name, value in facts.items()]))
+    console.result(facts)
+
+
+def _facts(path: Path) -> Facts:
+    if path.is_dir():
+        if (path / "checkpoints").is_dir() or (path / "config.toml").is_file():
+            return _run(path)
+        return _corpus(path)
+    if path.suffix == ".toml" or not path.exists():
+        return _config(path)
+    return _sound(path)
+
+
+def _sound(path: Path) -> Facts:
+    from wavegen.audio import files
+
+    found = files.info(path)
+    facts: Facts = {
+        "what": "sound file",
+        "format": found.format,
+        "sample_rate_hz": found.sample_rate,
+        "channels": found.channels,
+        "samples": found.frames,
+        "seconds": round(found.duration_seconds, 3),
+    }
+    if found.provenance is None:
+        return facts | {"made_by": "not wavegen, or it does not say"}
+    return facts | found.provenance
+
+
+def _corpus(path: Path) -> Facts:
+    from wavegen.data import corpus
+
+    found = corpus.open(path)
+    vocabulary = found.vocabulary
+    facts: Facts = {
+        "what": "corpus",
+        "layout": found.layout,
+        "sample_rate_hz": found.sample_rate,
+    }
+    for name, split in found.splits.items():
+        seconds = float(split.lengths.sum()) / found.sample_rate
+        facts[name] = f"{split.num_items} recordings, {duration(seconds)}"
+    if vocabulary.pitches:
+        facts["pitches"] = _span(vocabulary.pitches)
+        facts["velocities"] = _span(vocabulary.velocities)
+    return facts | {f"label {name}": list(values) for name, values in vocabulary.labels.items()}
+
+
+def _config(path: Path) -> Facts:
+    from wavegen import config as configs
+
+    config = configs.load(path)
+    return {"what": "config", "path": str(configs.find(path)), **_model(config)}
+
+
+def _model(config: Any) -> Facts:
+    model, conditioner = config.model, config.conditioner
+    steers = [*conditioner.signals, *(f"label {name}" for name in conditioner.labels)]
+    return {
+        "sample_rate_hz": config.audio.sample_rate,
+        "layers": model.num_layers,
+        "channels": f"R{model.residual_channels} S{model.skip_channels} H{model.head_channels}",
+        "receptive_field_samples": model.receptive_field,
+        "receptive_field_seconds": round(config.receptive_field_seconds, 4),
+        "frame_ms": round(config.frame_seconds * 1000, 3),
+        "steered_by": steers or "nothing (unconditional)",
+        "training_steps": config.training.steps,
+    }
+
+
+def _run(path: Path) -> Facts:
+    from wavegen import checkpoint
+    from wavegen.model import network
+
+    steps = checkpoint.steps(path)
+    if not steps:
+        raise WavegenError(
+            f"{path} is a run without a checkpoint", "a run that was trained", "train it further"
+        )
+    trained = checkpoint.load(path)
+    facts: Facts = {
+        "what": "run",
+        "checkpoints": steps,
+        "parameters": network.count(trained.params),
+        **_model(trained.config),
+    }
+    if bits := _last_validation(path):
+        facts["validation_bits_per_sample"] = bits
+    if trained.vocabulary.pitches:
+        facts["pitches"] = _span(trained.vocabulary.pitches)
+    return facts | {
+        f"label {name}": list(trained.vocabulary.labels[name])
+        for name in trained.config.conditioner.labels
+    }
+
+
+def _last_validation(run: Path) -> float | None:
+    """The newest validation figure that the run wrote down."""
+    try:
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            found = json_module.loads(line).get("validation_bits_per_sample")
+        except json_module.JSONDecodeError:  # the line that a kill cut short
+            continue
+        if found is not None:
+            return round(found, 4)
+    return None
+
+
+def _span(numbers: tuple[int, ...]) -> str:
+    return f"{len(numbers)} of them, {numbers[0]} to {numbers[-1]}"
+
+
+def _word(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,1 @@
+"""Recordings made ready for training: layouts, the prepared corpus, batches."""

@@ -1,0 +1,192 @@
+"""Windows of a corpus as codes, weights, notes and labels: pure functions of (seed, step).
+
+A recording's own frame grid starts at its first sample; every window starts on it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from wavegen.audio import mulaw
+from wavegen.config import Config, Vocabulary
+from wavegen.data.corpus import Corpus, Split
+from wavegen.errors import WavegenError
+from wavegen.music import frames
+
+
+class Batch(NamedTuple):
+    """B windows of F frames, after X frames of context; a frame has P samples."""
+
+    codes: np.ndarray  # [B, (X + F) * P] int32: the context, then the window
+    weights: np.ndarray  # [B, F * P] float32: 1 where the window carries loss
+    valid: np.ndarray  # [B, X + F] float32: 0 for frames before the recording's start, else 1
+    notes: np.ndarray  # [B, X + F, 256] float32; [B, X + F, 0] where no signal wants them
+    labels: np.ndarray  # [B, number of the config's labels] int32: ids, -1 unknown
+
+
+def check(corpus: Corpus, config: Config) -> None:
+    """Refuses a corpus that a run of this config cannot be trained on."""
+    if corpus.sample_rate != config.audio.sample_rate:
+        raise WavegenError(
+            f"the corpus {corpus.path} is at {corpus.sample_rate} Hz, "
+            f"the config at {config.audio.sample_rate} Hz",
+            "one rate for both",
+            f"prepare with --sample-rate {config.audio.sample_rate}, "
+            f"or train with --set audio.sample_rate={corpus.sample_rate}",
+        )
+    if "train" not in corpus.splits or not corpus.splits["train"].num_items:
+        raise WavegenError(
+            f"the corpus {corpus.path} has no recordings to train on: "
+            f"its splits are {', '.join(corpus.splits) or 'none'}",
+            "a split named train",
+        )
+    missing = [name for name in config.conditioner.labels if name not in corpus.vocabulary.labels]
+    if missing:
+        raise WavegenError(
+            f"the config wants the label {', '.join(missing)}, which {corpus.path} lacks",
+            "one of: " + (", ".join(corpus.vocabulary.labels) or "none: it has no labels"),
+            "change conditioner.labels, or prepare a corpus that has them",
+        )
+    if "notes" in config.conditioner.signals and not corpus.vocabulary.pitches:
+        raise WavegenError(
+            f"the config wants notes, but no recording of {corpus.path} has any",
+            "a corpus with notes, such as NSynth",
+            "leave notes out of conditioner.signals, or prepare another corpus",
+        )
+
+
+def windows(split: Split, config: Config, vocabulary: Vocabulary, seed: int, step: int) -> Batch:
+    """The training batch of a step; labels are ids in `vocabulary`, the run's own.
+
+    The first `start_fraction` of the windows begin where their recordings do, these drawn
+    alike; for the others recordings are drawn in proportion to their length, and any frame
+    from which a window fits.
+    """
+    items, starts = _draw(split, config, seed, step)
+    batch = _gather(split, config, vocabulary, items, starts, config.window_frames)
+    deaf = starts > 0  # what the stack hears of these begins with the window, not before
+    batch.weights[deaf, : config.model.receptive_field] = 0
+    return batch
+
+
+def whole(
+    split: Split, indices: Sequence[int] | np.ndarray, config: Config, vocabulary: Vocabulary
+) -> Batch:
+    """Whole recordings side by side: no context, silence without weight after the shorter ones."""
+    items = np.asarray(indices, np.int64)
+    num_frames = -(-int(split.lengths[items].max()) // config.model.hop_length)
+    starts = np.zeros(len(items), np.int64)
+    return _gather(split, config, vocabulary, items, starts, num_frames, context=0)
+
+
+def _draw(
+    split: Split, config: Config, seed: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:  # [B] recordings, [B] first frames
+    size = config.training.batch_size
+    random = np.random.Generator(np.random.Philox(key=[seed, step]))
+    alike = random.integers(0, split.num_items, size)
+    places, within = random.random(size), random.random(size)
+    ends = _ends(split)
+    by_length = np.searchsorted(ends, (places * ends[-1]).astype(np.int64), side="right")
+    at_start = np.arange(size) < round(config.training.start_fraction * size)
+    items = np.where(at_start, alike, by_length)
+    num_frames = -(-split.lengths[items] // config.model.hop_length)
+    positions = np.maximum(1, num_frames - config.window_frames + 1)
+    return items, np.where(at_start, 0, (within * positions).astype(np.int64))
+
+
+def _gather(
+    split: Split,
+    config: Config,
+    vocabulary: Vocabulary,
+    items: np.ndarray,  # [B]
+    starts: np.ndarray,  # [B] frames
+    num_frames: int,
+    context: int | None = None,  # frames; the config's unless told
+) -> Batch:
+    """Windows of `num_frames` from `starts`, with all their samples carrying loss."""
+    hop = config.model.hop_length
+    context = config.context_frames if context is None else context
+    first = starts - context  # [B] frames; negative before the recording
+    total = context + num_frames
+    codes = np.full((len(items), total * hop), mulaw.silence(config.audio.n_codes), np.int32)
+    table = _unsigned_codes(config.audio.n_codes)
+    for row, (item, frame) in enumerate(zip(items, first, strict=True)):
+        begin = max(0, frame * hop)
+        samples = split.read(item)[begin : (frame + total) * hop]
+        at = begin - frame * hop
+        codes[row, at : at + len(samples)] = table[samples.view(np.uint16)]
+
+    here = np.arange(num_frames * hop)
+    left = split.lengths[items] - starts * hop  # [B] samples from the window's start to the end
+    weights = (here < left[:, None]).astype(np.float32)
+    valid = (first[:, None] + np.arange(total) >= 0).astype(np.float32)
+    has_notes = "notes" in config.conditioner.signals
+    notes = np.zeros((len(items), total, 2 * frames.KEYS if has_notes else 0), np.float32)
+    if has_notes:
+        _fill_notes(notes, split, items, first, config.frame_seconds)
+    return Batch(codes, weights, valid, notes, _labels(split, config, vocabulary, items))
+
+
+def _fill_notes(
+    notes: np.ndarray,  # [B, X + F, 256], written to
+    split: Split,
+    items: np.ndarray,  # [B]
+    first: np.ndarray,  # [B] frames
+    frame_seconds: float,
+) -> None:
+    counts = split.note_start[items + 1] - split.note_start[items]
+    rows = np.repeat(np.arange(len(items)), counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    events = split.note_start[items][rows] + within
+    frames.fill(
+        notes,
+        rows,
+        split.onset_seconds[events] / frame_seconds,
+        split.note_seconds[events] / frame_seconds,
+        split.pitch[events].astype(np.int64),
+        split.velocity[events].astype(np.float64),
+        first,
+    )
+
+
+def _labels(
+    split: Split, config: Config, vocabulary: Vocabulary, items: np.ndarray
+) -> np.ndarray:  # [B, number of labels] int32
+    names = config.conditioner.labels
+    wanted = tuple(vocabulary.labels.get(name, ()) for name in names)
+    return _label_table(split, names, wanted)[items]
+
+
+@functools.lru_cache(maxsize=8)
+def _label_table(
+    split: Split,
+    names: tuple[str, ...],
+    wanted: tuple[tuple[str, ...], ...],  # the values of each label, in the order of their ids
+) -> np.ndarray:  # [N, number of labels] int32
+    """Every recording's label ids in a run's vocabulary instead of the corpus's."""
+    known = split.vocabulary.labels
+    table = np.full((split.num_items, len(names)), -1, np.int32)
+    for column, (name, values) in enumerate(zip(names, wanted, strict=True)):
+        if name not in known:
+            continue
+        place = {value: i for i, value in enumerate(values)}
+        ids = np.array([place.get(value, -1) for value in known[name]] + [-1], np.int32)
+        table[:, column] = ids[split.label_ids[:, list(known).index(name)]]  # -1 finds the last
+    return table
+
+
+@functools.lru_cache(maxsize=8)
+def _ends(split: Split) -> np.ndarray:  # [N] int64
+    """Where each recording would end if all lay one after the other, in samples."""
+    return np.cumsum(split.lengths)
+
+
+@functools.cache
+def _unsigned_codes(n_codes: int) -> np.ndarray:  # [65536] int32
+    """The code of each int16 sample whose bits are read as uint16; so no sum is needed."""
+    return np.roll(mulaw.int16_codes(n_codes), 1 << 15).astype(np.int32)

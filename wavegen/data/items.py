@@ -1,0 +1,134 @@
+"""One split of a corpus on disk: items.npz beside the shards of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavegen.config import Vocabulary
+from wavegen.data import shards
+from wavegen.data.layouts import Recording
+from wavegen.music.score import Note, Score
+
+FILE = "items.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The recordings of one split; samples stay on disk until they are read."""
+
+    name: str
+    vocabulary: Vocabulary  # the corpus's; `label_ids` are places in it
+    names: tuple[str, ...]
+    shard: np.ndarray  # [N] int32: which of `samples` a recording lies in
+    offset: np.ndarray  # [N] int64: its first sample there
+    lengths: np.ndarray  # [N] int64 samples
+    label_ids: np.ndarray  # [N, number of labels] int32, in `vocabulary`'s order; -1: none
+    note_start: np.ndarray  # [N + 1] int64: recording i has notes note_start[i] to [i + 1]
+    onset_seconds: np.ndarray  # [number of notes] float64
+    note_seconds: np.ndarray  # [number of notes] float64: how long each is held
+    pitch: np.ndarray  # [number of notes] uint8
+    velocity: np.ndarray  # [number of notes] uint8
+    samples: tuple[np.ndarray, ...]  # memory-mapped int16, one a shard
+
+    @property
+    def num_items(self) -> int:
+        """How many recordings there are."""
+        return len(self.lengths)
+
+    def read(self, i: int) -> np.ndarray:  # [num_samples] int16
+        """Recording i, memory-mapped; a sample v stands for v / 32767."""
+        start = self.offset[i]
+        return self.samples[self.shard[i]][start : start + self.lengths[i]]
+
+    def score(self, i: int) -> Score:
+        """The notes of recording i."""
+        notes = range(self.note_start[i], self.note_start[i + 1])
+        return Score(
+            tuple(
+                Note(
+                    float(self.onset_seconds[n]),
+                    float(self.note_seconds[n]),
+                    int(self.pitch[n]),
+                    int(self.velocity[n]),
+                )
+                for n in notes
+            )
+        )
+
+
+def vocabulary_of(recordings: Sequence[Recording]) -> Vocabulary:
+    """All that recordings hold, sorted."""
+    labels: dict[str, set[str]] = {}
+    for recording in recordings:
+        for name, value in recording.labels.items():
+            labels.setdefault(name, set()).add(value)
+    notes = [note for recording in recordings for note in recording.notes]
+    return Vocabulary(
+        labels={name: tuple(sorted(labels[name])) for name in sorted(labels)},
+        pitches=tuple(sorted({note.pitch for note in notes})),
+        velocities=tuple(sorted({note.velocity for note in notes})),
+    )
+
+
+def write(
+    folder: Path,
+    recordings: Sequence[Recording],
+    places: Sequence[dict[str, Any]],  # of each recording: shard, offset, length
+    vocabulary: Vocabulary,
+) -> None:
+    """Writes items.npz for recordings whose samples lie in the shards of `folder`."""
+    ids = [{value: i for i, value in enumerate(v)} for v in vocabulary.labels.values()]
+    label_ids = [
+        [ids[k].get(item.labels.get(name, ""), -1) for k, name in enumerate(vocabulary.labels)]
+        for item in recordings
+    ]
+    notes = [note for item in recordings for note in item.notes]
+    counts = [len(item.notes) for item in recordings]
+    # Names end in NUL, which no file name holds; an array of texts would pad all to the longest.
+    names = "".join(item.name + "\0" for item in recordings).encode("utf-8", "surrogatepass")
+    np.savez(
+        folder / FILE,
+        names=np.frombuffer(names, np.uint8),
+        shard=np.array([place["shard"] for place in places], np.int32),
+        offset=np.array([place["offset"] for place in places], np.int64),
+        lengths=np.array([place["length"] for place in places], np.int64),
+        label_ids=np.array(label_ids, np.int32).reshape(len(recordings), len(ids)),
+        note_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        onset_seconds=np.array([note.onset_seconds for note in notes], np.float64),
+        note_seconds=np.array([note.duration_seconds for note in notes], np.float64),
+        pitch=np.array([note.pitch for note in notes], np.uint8),
+        velocity=np.array([note.velocity for note in notes], np.uint8),
+    )
+
+
+def open_split(path: Path, name: str, vocabulary: Vocabulary) -> Split:
+    """The split `name` of the corpus at `path`; ValueError or KeyError where it is damaged."""
+    # numpy leaves a damaged file open if it opened it itself.
+    with (path / name / FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    names = arrays.pop("names").tobytes().decode("utf-8", "surrogatepass").split("\0")[:-1]
+    num_shards = int(arrays["shard"].max(initial=-1)) + 1
+    samples = tuple(
+        np.load(shards.path_of(path, name, shard), mmap_mode="r") for shard in range(num_shards)
+    )
+    split = Split(name=name, vocabulary=vocabulary, names=tuple(names), samples=samples, **arrays)
+    _check(split)
+    return split
+
+
+def _check(split: Split) -> None:
+    sizes = np.array([len(shard) for shard in split.samples], np.int64)
+    ends = split.offset + split.lengths
+    if (split.lengths < 1).any() or (split.offset < 0).any() or (ends > sizes[split.shard]).any():
+        raise ValueError(f"items of {split.name} lie outside of its samples")
+    expected = (split.num_items, len(split.vocabulary.labels))
+    if split.label_ids.shape != expected or len(split.names) != split.num_items:
+        raise ValueError(f"labels or names of {split.name} are not those of its items")
+    counts = {len(a) for a in (split.onset_seconds, split.note_seconds, split.pitch)}
+    if counts != {len(split.velocity)} or split.note_start[-1] != len(split.velocity):
+        raise ValueError(f"notes of {split.name} are not whole")

@@ -1,0 +1,136 @@
+"""Samples on disk while a corpus is made: shards that only grow, and a journal of them.
+
+Samples go to a shard first, then a line to the journal. So after a kill the journal tells
+how much of the shards is whole, and the work goes on from there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MAX_SAMPLES = 2**28  # of a shard; a longer recording has a shard of its own
+JOURNAL = "journal.jsonl"
+DTYPE = np.dtype("<i2")
+
+
+def path_of(folder: Path, split: str, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / split / f"samples-{shard:05d}.npy"
+
+
+def header(num_samples: int) -> bytes:
+    """A .npy header; numpy pads it, so that it is equally long for every number of samples."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": DTYPE.str, "fortran_order": False, "shape": (num_samples,)}
+    )
+    return buffer.getvalue()
+
+
+HEADER_BYTES = len(header(0))
+
+
+class Store:
+    """The unfinished corpus in `folder`; `entries` are the journal's, in order.
+
+    A journal whose fingerprint differs, or that does not name `names` in their order,
+    belongs to other work and is started over.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, names: list[str]) -> None:
+        self.folder = folder
+        self.entries, size = _read_journal(folder / JOURNAL, fingerprint)
+        if size == 0 or [e["name"] for e in self.entries] != names[: len(self.entries)]:
+            self.entries = []
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            first = json.dumps({"fingerprint": fingerprint}) + "\n"
+            (folder / JOURNAL).write_text(first, encoding="utf-8")
+            size = len(first)
+        self._ends = self._cut_to_journal()  # split -> (shard, samples in it)
+        self._journal = (folder / JOURNAL).open("r+b")
+        self._journal.truncate(size)
+        self._journal.seek(size)
+
+    def add(self, entry: dict[str, Any], split: str, samples: np.ndarray | None) -> None:
+        """Keeps samples and journals the entry; without samples, only the entry."""
+        if samples is not None:
+            entry |= self.append(split, samples)
+        self._journal.write((json.dumps(entry) + "\n").encode())
+        self._journal.flush()
+        self.entries.append(entry)
+
+    def append(
+        self,
+        split: str,
+        samples: np.ndarray,  # [num_samples] int16
+    ) -> dict[str, Any]:
+        """Samples at the end of a split; returns their `split`, `shard`, `offset`, `length`."""
+        shard, end = self._ends.get(split, (0, 0))
+        if end and end + len(samples) > MAX_SAMPLES:
+            shard, end = shard + 1, 0
+        path = path_of(self.folder, split, shard)
+        path.parent.mkdir(exist_ok=True)
+        with path.open("ab") as file:
+            if end == 0:
+                file.truncate(0)
+                file.write(header(0))
+            file.write(samples.astype(DTYPE).tobytes())
+        self._ends[split] = shard, end + len(samples)
+        return {"split": split, "shard": shard, "offset": end, "length": len(samples)}
+
+    def read(self, entry: dict[str, Any]) -> np.ndarray:  # [num_samples] int16
+        """The samples of an entry."""
+        path = path_of(self.folder, entry["split"], entry["shard"])
+        start = HEADER_BYTES + entry["offset"] * DTYPE.itemsize
+        return np.fromfile(path, DTYPE, entry["length"], offset=start)
+
+    def patch_headers(self) -> None:
+        """Gives every shard its true header."""
+        for path in self.folder.glob("*/samples-*.npy"):
+            num_samples = (path.stat().st_size - HEADER_BYTES) // DTYPE.itemsize
+            with path.open("r+b") as file:
+                file.write(header(num_samples))
+
+    def close(self) -> None:
+        """Lets go of the journal; what it holds stays for another run."""
+        self._journal.close()
+
+    def _cut_to_journal(self) -> dict[str, tuple[int, int]]:
+        """Removes what was written after the last journal line; returns the ends."""
+        sizes: dict[Path, int] = {}
+        ends: dict[str, tuple[int, int]] = {}
+        for entry in self.entries:
+            if "shard" in entry:
+                end = entry["offset"] + entry["length"]
+                ends[entry["split"]] = entry["shard"], end
+                path = path_of(self.folder, entry["split"], entry["shard"])
+                sizes[path] = HEADER_BYTES + end * DTYPE.itemsize
+        for path in self.folder.glob("*/*"):
+            if path in sizes:
+                with path.open("r+b") as file:
+                    file.truncate(sizes[path])
+            else:
+                path.unlink()
+        return ends
+
+
+def _read_journal(path: Path, fingerprint: str) -> tuple[list[dict[str, Any]], int]:
+    """Entries, and bytes up to the end of the last whole line; 0 if it is not this work's."""
+    if not path.is_file():
+        return [], 0
+    data = path.read_bytes()
+    size = data.rfind(b"\n") + 1  # a torn last line is dropped
+    try:
+        lines = [json.loads(line) for line in data[:size].splitlines()]
+    except json.JSONDecodeError:
+        return [], 0
+    if not lines or lines[0] != {"fingerprint": fingerprint}:
+        return [], 0
+    return lines[1:], size

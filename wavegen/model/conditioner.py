@@ -1,0 +1,133 @@
+"""The conditioner: signals per frame, through a recurrent cell, to every layer of the stack.
+
+Each signal is a small module that turns one thing into [B, F, signal_channels]. The cell
+runs once per frame. The signals also go past it, straight to the projection, so that what
+is asked for need not survive a memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from wavegen.config import Conditioner as ConditionerConfig
+from wavegen.config import Model, Vocabulary
+from wavegen.model.wavenet import smooth_embedding
+
+Array = jax.Array
+Carry = Any  # the cell's memory: (c, h) of an LSTM, h of a GRU; each [B, hidden_channels]
+
+PAST_CHANNELS = 8  # width of each of the P codes of the frame before, once embedded
+
+
+class Notes(nnx.Module):
+    """What sounds and what starts: [B, F, 256] velocities in 0..1 to [B, F, channels].
+
+    A key that sounds has a row of full scale besides one that grows with its velocity, so
+    that a soft note is as clearly asked for as a loud one.
+    """
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.sounding = nnx.Param(rngs.params.normal((256, channels)))
+        self.velocity = nnx.Param(rngs.params.normal((256, channels)))
+
+    def __call__(self, velocities: Array) -> Array:
+        """The embedding of each frame."""
+        on = (velocities > 0).astype(velocities.dtype)
+        return on @ self.sounding[...] + velocities @ self.velocity[...]
+
+
+class Past(nnx.Module):
+    """The frame before: its P codes [B, F, P] to [B, F, channels].
+
+    The upper tier of SampleRNN (Mehri et al. 2016, arXiv 1612.07837, section 2.1) with the
+    codes embedded instead of taken as numbers.
+    """
+
+    def __init__(self, n_codes: int, hop_length: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.embed = nnx.Param(smooth_embedding(rngs, 1, n_codes, PAST_CHANNELS)[0])
+        self.project = nnx.Linear(hop_length * PAST_CHANNELS, channels, rngs=rngs)
+
+    def __call__(self, codes: Array) -> Array:
+        """The embedding of each frame."""
+        B, F, P = codes.shape
+        return self.project(self.embed[...][codes].reshape(B, F, P * PAST_CHANNELS))
+
+
+class Label(nnx.Module):
+    """One thing said of the whole recording: ids [B] to [B, channels]; -1 is unknown, zeros."""
+
+    def __init__(self, num_values: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.embed = nnx.Param(rngs.params.normal((num_values, channels)))
+
+    def __call__(self, ids: Array) -> Array:
+        """The embedding of each recording."""
+        return jnp.where(ids[:, None] >= 0, self.embed[...][ids], 0.0)
+
+
+class Conditioner(nnx.Module):
+    """Signals in, conditioning of every layer out, frame by frame or all at once."""
+
+    def __init__(
+        self,
+        config: ConditionerConfig,
+        model: Model,
+        n_codes: int,
+        vocabulary: Vocabulary,
+        *,
+        rngs: nnx.Rngs,
+    ) -> None:
+        E, D = config.signal_channels, config.hidden_channels
+        L, R = model.num_layers, model.residual_channels
+        self.hidden_channels = D
+        self.notes = Notes(E, rngs=rngs) if "notes" in config.signals else None
+        self.past = (
+            Past(n_codes, model.hop_length, E, rngs=rngs) if "past" in config.signals else None
+        )
+        self.labels = nnx.List(
+            [Label(len(vocabulary.labels[name]), E, rngs=rngs) for name in config.labels]
+        )
+        width = E * (len(config.signals) + len(config.labels))
+        cell = nnx.OptimizedLSTMCell if config.cell == "lstm" else nnx.GRUCell
+        self.cell = cell(width, D, rngs=rngs)
+        # Unit variance from each signal: what is asked for enters every layer at full scale.
+        self.from_cell = nnx.Param(rngs.params.normal((D, L, 2 * R)) * D**-0.5)
+        self.from_signals = nnx.Param(rngs.params.normal((width, L, 2 * R)) * E**-0.5)
+
+    def initial_carry(self, batch: int) -> Carry:
+        """The memory before the first frame: zeros."""
+        zeros = jnp.zeros((batch, self.hidden_channels))
+        return (zeros, zeros) if isinstance(self.cell, nnx.OptimizedLSTMCell) else zeros
+
+    def __call__(
+        self,
+        carry: Carry,
+        notes: Array,  # [B, F, 256] float32; unused without the signal "notes"
+        past: Array,  # [B, F, P] int32: codes of the frame before; unused without "past"
+        labels: Array,  # [B, number of labels] int32
+        valid: Array,  # [B, F] float32: 0 before a recording's start, where no memory forms
+    ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
+        """Conditioning of F frames, and the memory after them."""
+        B, F = valid.shape
+        signals = [
+            module(codes)
+            for module, codes in ((self.notes, notes), (self.past, past))
+            if module is not None
+        ]
+        for index, label in enumerate(self.labels):
+            one = label(labels[:, index])[:, None]
+            signals.append(jnp.broadcast_to(one, (B, F, one.shape[-1])))
+        heard = jnp.concatenate(signals, axis=-1)  # [B, F, width]
+
+        def step(carry: Carry, frame: tuple[Array, Array]) -> tuple[Carry, Array]:
+            inputs, is_valid = frame
+            carry, out = self.cell(carry, inputs)
+            return jax.tree.map(lambda memory: memory * is_valid[:, None], carry), out
+
+        frames = (jnp.moveaxis(heard, 1, 0), jnp.moveaxis(valid, 1, 0))
+        carry, out = jax.lax.scan(step, carry, frames)
+        cond = jnp.einsum("fbd,dlr->bflr", out, self.from_cell[...])
+        return carry, cond + jnp.einsum("bfi,ilr->bflr", heard, self.from_signals[...])

@@ -1,0 +1,53 @@
+"""Cross-entropy over codes, in nats and in bits per sample."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wavegen.model.wavenet import WaveNet
+
+Array = Any  # a jax array, or a numpy one that becomes one inside jit
+
+# Samples whose logits exist at one time. 256 codes of 2048 samples are 2 MiB in float32,
+# which stays in the cache; all of a batch's at once would be hundreds.
+CHUNK_SAMPLES = 2048
+
+
+class Score(NamedTuple):
+    """Sums over the samples that carry weight; divide by `weight` for means."""
+
+    nats: Array  # float32 scalar
+    hits: Array  # float32 scalar: how often the likeliest code was the true one
+    weight: Array  # float32 scalar
+
+
+def score(
+    wavenet: WaveNet,
+    skip_sum: Array,  # [B, T, S]
+    codes: Array,  # [B, T] int32
+    weights: Array,  # [B, T] float32
+) -> Score:
+    """Cross-entropy of the true codes, computed in float32, chunk by chunk."""
+    S = skip_sum.shape[-1]
+    chunk = math.gcd(codes.size, CHUNK_SAMPLES)
+
+    @jax.checkpoint
+    def one(part: tuple[Array, Array, Array]) -> Score:
+        hidden, target, weight = part
+        logits = wavenet.logits(hidden).astype(jnp.float32)
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
+        hit = (jnp.argmax(logits, axis=-1) == target).astype(jnp.float32)
+        return Score(jnp.sum(nats * weight), jnp.sum(hit * weight), jnp.sum(weight))
+
+    parts = (skip_sum.reshape(-1, chunk, S), codes.reshape(-1, chunk), weights.reshape(-1, chunk))
+    return jax.tree.map(jnp.sum, jax.lax.map(one, parts))
+
+
+def bits(nats: float) -> float:
+    """Nats per sample as bits per sample; 8.0 is a fair guess among 256 codes."""
+    return nats / math.log(2)

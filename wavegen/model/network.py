@@ -1,0 +1,143 @@
+"""Conditioner and stack put together: codes and signals in, logits of every code out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from wavegen.config import Config, Vocabulary
+from wavegen.model.conditioner import Carry, Conditioner
+from wavegen.model.wavenet import WaveNet
+
+Array = Any  # a jax array, or a numpy one that becomes one inside jit
+Params = Any  # nested dict of arrays: nothing but numbers, as jit, optax and orbax like it
+
+
+class Inputs(NamedTuple):
+    """What the network hears of some recordings: X frames of context, then F frames."""
+
+    codes: Array  # [B, (X+F)*P] int32
+    notes: Array  # [B, X+F, 256] float32, or [B, X+F, 0]
+    labels: Array  # [B, number of labels] int32
+    valid: Array  # [B, X+F] float32
+
+
+class SequenceState(NamedTuple):
+    """What carries over from one stretch of a recording to the next."""
+
+    codes: Array  # [B, max(K, P)] int32: the last codes, oldest first
+    queues: Array  # [L, B, reach, R]
+    carry: Carry
+
+
+class Network(nnx.Module):
+    """The whole model; its state is a value, handed in and out."""
+
+    def __init__(self, config: Config, vocabulary: Vocabulary, *, rngs: nnx.Rngs) -> None:
+        self.hop_length = config.model.hop_length
+        self.silence = config.audio.n_codes // 2
+        self.wavenet = WaveNet(config.model, config.audio.n_codes, rngs=rngs)
+        self.conditioner = (
+            Conditioner(
+                config.conditioner, config.model, config.audio.n_codes, vocabulary, rngs=rngs
+            )
+            if config.conditioner.is_used
+            else None
+        )
+
+    def initial_state(self, batch: int) -> SequenceState:
+        """The state before a recording's first sample: silence, zeros, no memory."""
+        remembered = max(self.wavenet.embed.shape[0], self.hop_length)
+        return SequenceState(
+            codes=jnp.full((batch, remembered), self.silence, jnp.int32),
+            queues=self.wavenet.initial_queues(batch),
+            carry=self.initial_carry(batch),
+        )
+
+    def initial_carry(self, batch: int) -> Carry:
+        """The conditioner's memory before the first frame; empty without a conditioner."""
+        return () if self.conditioner is None else self.conditioner.initial_carry(batch)
+
+    def skip_sum(
+        self, inputs: Inputs, state: SequenceState, context_frames: int = 0
+    ) -> tuple[Array, SequenceState]:  # [B, F*P, S], the state after the last sample
+        """The stack's output for the F frames that follow the X of context, teacher forced.
+
+        `state` is that before the first frame of context. The stack itself does not hear
+        the context: a window brings its own receptive field along.
+        """
+        P, X = self.hop_length, context_frames
+        K = self.wavenet.embed.shape[0]
+        known = jnp.concatenate([state.codes, inputs.codes], axis=1)
+        carry, cond = self.condition(state.carry, inputs, known[:, -inputs.codes.shape[1] - P : -P])
+        if cond is not None:
+            cond = cond[:, X:]
+        T = inputs.codes.shape[1] - X * P
+        history = known[:, known.shape[1] - T - K : -1]
+        skip_sum, queues = self.wavenet.skip_sum(history, cond, state.queues)
+        remembered = state.codes.shape[1]
+        return skip_sum, SequenceState(known[:, -remembered:], queues, carry)
+
+    def condition(
+        self,
+        carry: Carry,
+        inputs: Inputs,  # its codes are not read
+        codes_before: Array,  # [B, F*P] int32: the codes, one frame late
+    ) -> tuple[Carry, Array | None]:  # carry, [B, F, L, 2R]; None without a conditioner
+        """Conditioning of the frames, and the conditioner's memory after them."""
+        if self.conditioner is None:
+            return carry, None
+        B, F = inputs.valid.shape
+        past = codes_before.reshape(B, F, self.hop_length)
+        return self.conditioner(carry, inputs.notes, past, inputs.labels, inputs.valid)
+
+    def logits(
+        self, inputs: Inputs, state: SequenceState, context_frames: int = 0
+    ) -> tuple[Array, SequenceState]:  # [B, F*P, V] float32
+        """Logits of every code of the F frames, each knowing only the codes before it."""
+        skip_sum, state = self.skip_sum(inputs, state, context_frames)
+        return self.wavenet.logits(skip_sum), state
+
+
+def create(config: Config, vocabulary: Vocabulary, seed: int) -> tuple[nnx.GraphDef, Params]:
+    """A network of random weights, as its structure and its plain nested dict of arrays."""
+    network = Network(config, vocabulary, rngs=nnx.Rngs(params=seed))
+    graphdef, state = nnx.split(network, nnx.Param)
+    return graphdef, nnx.to_pure_dict(state)
+
+
+def structure(config: Config, vocabulary: Vocabulary) -> tuple[nnx.GraphDef, Params]:
+    """The structure, and the shapes of the arrays, without making any."""
+    graphdef = None
+
+    def shapes() -> Params:
+        nonlocal graphdef
+        graphdef, params = create(config, vocabulary, 0)
+        return params
+
+    params = jax.eval_shape(shapes)
+    assert graphdef is not None
+    return graphdef, params
+
+
+def assemble(graphdef: nnx.GraphDef, params: Params) -> Network:
+    """The module again, for calls inside jit: `assemble(graphdef, params).logits(...)`."""
+    return nnx.merge(graphdef, params)
+
+
+def count(params: Params) -> int:
+    """Number of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+class Trained(NamedTuple):
+    """A network that can be used: all that evaluation and generation need."""
+
+    config: Config
+    vocabulary: Vocabulary
+    graphdef: nnx.GraphDef
+    params: Params
+    step: int  # of the training, when these parameters were saved

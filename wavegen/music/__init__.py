@@ -1,0 +1,1 @@
+"""Notes: what is played, and its shape per frame."""

@@ -1,0 +1,1 @@
+"""Making sound: frame by frame from a trained network, and a score note by note."""

@@ -1,0 +1,1 @@
+"""Learning: the optimizer, the loop, and validation by whole recordings."""

@@ -1,0 +1,256 @@
+"""The training loop: batches in, a run folder out.
+
+The step is a pure function (state, batch) -> (state, Metrics); the batch of a step is a
+function of (seed, step). So a training that was stopped and resumed is the same training.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+import wavegen
+from wavegen import checkpoint
+from wavegen import config as configs
+from wavegen.config import Config, Vocabulary
+from wavegen.data import batches
+from wavegen.data.batches import Batch
+from wavegen.data.corpus import Corpus
+from wavegen.errors import WavegenError
+from wavegen.model import loss, network
+from wavegen.training import evaluate, feed, optimizer
+from wavegen.training.step import Metrics, TrainState, initial_state, train_step
+
+
+class Progress(NamedTuple):
+    """What a log line says; `metrics.jsonl` holds the same."""
+
+    step: int
+    steps: int
+    nats: float
+    bits_per_sample: float
+    accuracy: float
+    learning_rate: float
+    gradient_norm: float
+    steps_per_second: float
+    samples_per_second: float  # that carried loss
+    audio_hours_per_hour: float
+    seconds_left: float
+
+
+class Validation(NamedTuple):
+    """What a validation says; of the moving average of the parameters."""
+
+    step: int
+    validation_bits_per_sample: float
+    validation_accuracy: float
+
+
+class Outcome(NamedTuple):
+    """How a training ended."""
+
+    step: int
+    interrupted: bool
+    validation_bits_per_sample: float | None
+
+
+def train(
+    config: Config,
+    corpus: Corpus,
+    run: Path,
+    *,
+    on_log: Callable[[Progress], None],
+    on_validation: Callable[[Validation], None],
+    on_note: Callable[[str], None],
+) -> Outcome:
+    """Trains until config.training.steps, going on from the run's newest good checkpoint.
+
+    SIGINT (Ctrl-C) and SIGTERM end it after the current step, with a checkpoint saved.
+    Raises WavegenError where corpus and config do not fit, where the run was trained with
+    another config, or where the loss is no longer a number.
+    """
+    batches.check(corpus, config)
+    graphdef, params = network.create(config, corpus.vocabulary, config.training.seed)
+    state = initial_state(config, params)
+    state = _resume(run, config, corpus.vocabulary, state, on_note)
+    _open_run(run, config, corpus)
+    first = int(state.step)
+    with (
+        closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
+        (run / "metrics.jsonl").open("a", encoding="utf-8") as log,
+        _interruptible() as stop,
+        feed.prefetched(corpus, config, range(first, config.training.steps)) as ready,
+    ):
+
+        def record(entry: NamedTuple) -> None:
+            log.write(json.dumps(entry._asdict()) + "\n")
+            log.flush()
+
+        loop = _Loop(config, corpus, graphdef, writer, record, on_log, on_validation)
+        return loop.run(state, ready, stop)
+
+
+class _Loop(NamedTuple):
+    """The pieces that the stages of the loop share."""
+
+    config: Config
+    corpus: Corpus
+    graphdef: nnx.GraphDef
+    writer: Any
+    record: Callable[[NamedTuple], None]
+    on_log: Callable[[Progress], None]
+    on_validation: Callable[[Validation], None]
+
+    def run(self, state: TrainState, ready: Iterator[Batch], stop: threading.Event) -> Outcome:
+        """Steps until the end or until `stop` is set; saves on the way and at the end."""
+        plan = self.config.training
+        step, bits, since = int(state.step), None, (int(state.step), time.monotonic())
+        saved = step if step else None
+        for batch in ready:
+            state, metrics = train_step(self.config, self.graphdef, state, batch)
+            step += 1
+            last = step == plan.steps
+            if step % plan.log_every == 0 or last:
+                since = self._log(step, metrics, since)
+            if step % plan.validate_every == 0 or last:
+                bits = self._validate(step, state)
+                since = (step, time.monotonic())
+            if step % plan.save_every == 0 or last or stop.is_set():
+                fresh = bits if step % plan.validate_every == 0 or last else None
+                self._save(step, state, fresh)
+                saved = step
+            if stop.is_set():
+                break
+        if saved is None:
+            self._save(step, state, bits)
+        return Outcome(step, stop.is_set() and step < plan.steps, bits)
+
+    def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
+        nats = float(metrics.nats)  # waits for the step
+        if not np.isfinite(nats):
+            raise WavegenError(
+                f"the loss is {nats} at step {step}: the training has gone astray",
+                "a finite number",
+                "lower training.learning_rate or training.clip_norm; the checkpoint before this "
+                "step is kept",
+            )
+        now, plan = time.monotonic(), self.config.training
+        rate = (step - since[0]) / (now - since[1])
+        samples = float(metrics.weight) * rate
+        entry = Progress(
+            step=step,
+            steps=plan.steps,
+            nats=nats,
+            bits_per_sample=loss.bits(nats),
+            accuracy=float(metrics.accuracy),
+            learning_rate=float(np.asarray(optimizer.schedule(plan)(step))),
+            gradient_norm=float(metrics.gradient_norm),
+            steps_per_second=rate,
+            samples_per_second=samples,
+            audio_hours_per_hour=samples / self.config.audio.sample_rate,
+            seconds_left=(plan.steps - step) / rate,
+        )
+        self.record(entry)
+        self.on_log(entry)
+        return step, now
+
+    def _validate(self, step: int, state: TrainState) -> float | None:
+        recordings = self.corpus.splits.get("valid")
+        if recordings is None or not recordings.num_items:
+            return None
+        found = evaluate.split(
+            self.graphdef,
+            state.ema,
+            recordings,
+            self.config,
+            self.corpus.vocabulary,
+            self.config.training.validation_seconds,
+        )
+        entry = Validation(step, found.bits_per_sample, found.accuracy)
+        self.record(entry)
+        self.on_validation(entry)
+        return found.bits_per_sample
+
+    def _save(self, step: int, state: TrainState, bits: float | None) -> None:
+        trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
+        checkpoint.save(self.writer, step, trees, self.config, self.corpus.vocabulary, bits)
+
+
+def _resume(
+    run: Path,
+    config: Config,
+    vocabulary: Vocabulary,
+    state: TrainState,
+    on_note: Callable[[str], None],
+) -> TrainState:
+    """The newest good state of the run, or the fresh one where there is none."""
+    trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
+    loaded = checkpoint.restore(run, config, trees)
+    if loaded is None:
+        return state
+    told = Vocabulary.from_dict(checkpoint.about(run, loaded.step)["vocabulary"])
+    if told != vocabulary:
+        raise WavegenError(
+            f"{run} was trained on a corpus of other labels or notes",
+            "the corpus that the run began with",
+            "choose another --run folder",
+        )
+    for damaged in loaded.skipped:
+        on_note(f"checkpoint passed over, {damaged}")
+    on_note(f"going on from step {loaded.step}")
+    return TrainState(jnp.int32(loaded.step), loaded.params, loaded.ema, loaded.optimizer)
+
+
+def _open_run(run: Path, config: Config, corpus: Corpus) -> None:
+    """Writes what the run is: config.toml and environment.json."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "config.toml").write_text(configs.to_toml(config), encoding="utf-8")
+    except OSError as error:
+        raise WavegenError(f"{run} cannot be written: {error.strerror}") from None
+    environment = {
+        "wavegen": wavegen.__version__,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "platform": platform.platform(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "corpus": str(corpus.path),
+    }
+    (run / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; a second one acts as usual."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may catch signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def request(*_: object) -> None:
+        stop.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        restore()

@@ -1,0 +1,80 @@
+"""One step of training: a pure function of the state and the batch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from wavegen.config import Config
+from wavegen.data.batches import Batch
+from wavegen.model import loss, network
+from wavegen.model.network import Inputs, Params
+from wavegen.training import optimizer
+
+
+class TrainState(NamedTuple):
+    """Everything that a step changes."""
+
+    step: jax.Array  # int32 scalar: steps done
+    params: Params
+    ema: Params  # moving average of the parameters, the one that is used
+    optimizer: Any
+
+
+class Metrics(NamedTuple):
+    """What one step tells."""
+
+    nats: jax.Array  # mean cross-entropy over the samples that carry loss
+    accuracy: jax.Array
+    gradient_norm: jax.Array  # before clipping
+    weight: jax.Array  # samples that carried loss
+
+
+def initial_state(config: Config, params: Params) -> TrainState:
+    """The state before the first step."""
+    # The average starts as a copy: the step donates both trees, and one buffer cannot be
+    # given away twice.
+    ema = jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.int32(0), params, ema, optimizer.create(config.training).init(params))
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_step(
+    config: Config, graphdef: nnx.GraphDef, state: TrainState, batch: Batch
+) -> tuple[TrainState, Metrics]:
+    """One step of gradient descent on the mean cross-entropy of the batch."""
+    key = jax.random.fold_in(jax.random.key(config.training.seed), state.step)
+
+    def mean_nats(params: Params) -> tuple[jax.Array, loss.Score]:
+        found = score(network.assemble(graphdef, params), config, batch, key)
+        return found.nats / jnp.maximum(found.weight, 1.0), found
+
+    (nats, found), gradient = jax.value_and_grad(mean_nats, has_aux=True)(state.params)
+    tx = optimizer.create(config.training)
+    updates, opt_state = tx.update(gradient, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # The average of few steps should forget quickly (as in tf.train.ExponentialMovingAverage).
+    decay = jnp.minimum(config.training.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
+    metrics = Metrics(
+        nats, found.hits / jnp.maximum(found.weight, 1.0), optax.tree.norm(gradient), found.weight
+    )
+    return TrainState(state.step + 1, params, ema, opt_state), metrics
+
+
+def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
+    """Cross-entropy of the windows of a batch, their inputs jittered if the config says so."""
+    heard = jnp.asarray(batch.codes)
+    if jitter := config.training.input_jitter:
+        moves = jax.random.randint(key, heard.shape, -jitter, jitter + 1, heard.dtype)
+        heard = jnp.clip(heard + moves, 0, config.audio.n_codes - 1)
+    inputs = Inputs(heard, batch.notes, batch.labels, batch.valid)
+    state = net.initial_state(heard.shape[0])
+    skip_sum, _ = net.skip_sum(inputs, state, config.context_frames)
+    targets = batch.codes[:, config.context_frames * config.model.hop_length :]
+    return loss.score(net.wavenet, skip_sum, targets, batch.weights)
