@@ -8,7 +8,6 @@ The last line of the output is the record as JSON; everything before it is for p
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -51,14 +50,7 @@ def main() -> None:
         largest_logit_error=error,
         limits=limits,
     )
-    width = max(map(len, entry))
-    for name, value in entry.items():
-        print(
-            f"{name:{width}}  {value:,}" if isinstance(value, int) else f"{name:{width}}  {value}"
-        )
-    if options.out:
-        records.append(options.out, entry)
-    print(json.dumps(entry))
+    records.show(entry, options.out)
 
 
 def _options() -> argparse.Namespace:

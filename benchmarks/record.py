@@ -47,13 +47,7 @@ def record(
         adds / limits["multiply_adds_per_second"],
     )
     return {
-        "format": FORMAT,
-        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": _version(),
-        "git_revision": _revision(),
-        "device": jax.devices()[0].device_kind,
-        "processor": _processor(),
-        "jax": jax.__version__,
+        **origin(),
         "case": case.name,
         "backend": backend,
         "precision": precision,
@@ -73,6 +67,30 @@ def record(
         "share_of_limit": round(floor * 1e6 / median, 3),
         "largest_logit_error": largest_logit_error,
     }
+
+
+def origin() -> dict[str, Any]:
+    """When, with which code and on what a record was measured: the head of every record."""
+    return {
+        "format": FORMAT,
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": _version(),
+        "git_revision": _revision(),
+        "device": jax.devices()[0].device_kind,
+        "processor": _processor(),
+        "jax": jax.__version__,
+    }
+
+
+def show(entry: dict[str, Any], path: Path | None) -> None:
+    """Prints a record for people, adds it to the file at `path`, prints it again as JSON."""
+    width = max(map(len, entry))
+    for name, value in entry.items():
+        text = f"{value:,}" if isinstance(value, int) else f"{value}"
+        print(f"{name:{width}}  {text}")
+    if path:
+        append(path, entry)
+    print(json.dumps(entry))
 
 
 def append(path: Path, entry: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@ def load(run: Path, step: int | None = None) -> Trained:
         except WavegenError:
             raise
         except Exception as error:  # Orbax raises bare Exceptions for damaged files
-            errors.append(f"{candidate}: {_short(error)}")
+            errors.append(f"step {candidate}: {_short(error)}")
     raise _none_good(run, errors)
 
 
@@ -169,7 +169,7 @@ def restore(run: Path, config: Config, trees: dict[str, Any]) -> Loaded | None:
         except WavegenError:
             raise
         except Exception as error:  # Orbax raises bare Exceptions for damaged files
-            skipped.append(f"{candidate}: {_short(error)}")
+            skipped.append(f"step {candidate}: {_short(error)}")
     if skipped:
         raise _none_good(run, skipped)
     return None

@@ -207,6 +207,9 @@ def make_room(path: Path) -> None:
     """Refuses a path that no file can be written to; makes the folders above it."""
     if path.is_dir():
         raise WavegenError(f"{path} is a folder", "the name of a file to write")
+    nearest = next((above for above in path.parents if above.exists()), path.parent)
+    if nearest.exists() and not nearest.is_dir():
+        raise _unwritable(path, f"{nearest} is a file, not a folder")
     _attempt(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise _unwritable(path, "permission denied")

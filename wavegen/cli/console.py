@@ -149,7 +149,8 @@ def pitches(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not (low.isdigit() and (high.isdigit() if dash else True)):
+        # isdecimal, for isdigit lets "²" through, which is no number to int().
+        if not (low.isdecimal() and (high.isdecimal() if dash else True)):
             raise WavegenError(
                 f"--pitch {text}", "MIDI numbers, such as 60, 60,64,67 or 48-72 (60 is middle C)"
             )
@@ -157,4 +158,4 @@ def pitches(text: str) -> list[int]:
     outside = [pitch for pitch in found if pitch > 127]
     if outside or not found:
         raise WavegenError(f"--pitch {text}", "MIDI numbers from 0 to 127, the lower first")
-    return found
+    return list(dict.fromkeys(found))  # 60,60 is one note, as it would be one file

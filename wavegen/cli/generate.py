@@ -85,6 +85,11 @@ def run(
     draws = Draws(seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
     trained = checkpoints.load(run, checkpoint)
     seconds, hold = _durations(seconds, hold)
+    if round(seconds * trained.config.audio.sample_rate) < 1:
+        raise WavegenError(
+            f"--seconds {seconds} is less than one sample at {trained.config.audio.sample_rate} Hz",
+            "a longer sound",
+        )
     asked = _pitches(trained, pitch, console)
     label_ids, said = choose_labels(trained, label or [], console)
     takes = _takes(out, kind, asked, num, velocity, hold, seed)
@@ -132,6 +137,8 @@ def write(
     flac = kind == "flac"
     paths = [t.path.with_name(t.path.name + ".partial.wav") if flac else t.path for t in takes]
     begin = time.monotonic()
+    # Asked for first: a backend that cannot run must not cost the file that was there before.
+    blocks = sampler.stream(trained, request, draws, settings["backend"])
     with ExitStack() as stack:
         streams = [
             stack.enter_context(files.WavStream(path, rate, "wav16" if flac else kind, story))
@@ -141,7 +148,7 @@ def write(
             console.progress("generating (compiling first)", "s of sound", span[1] / rate)
         )
         update(0)
-        for block in sampler.stream(trained, request, draws, settings["backend"]):
+        for block in blocks:
             kept = block[:, max(0, span[0] - done) : max(0, span[1] - done)]
             sound = mulaw.decode(kept, n_codes)
             for index, stream in enumerate(streams):
@@ -197,11 +204,16 @@ def _format(format: str | None, out: Path) -> str:
     if kind not in FORMATS:
         raise WavegenError(f"--format {kind}", "one of: " + ", ".join(FORMATS))
     suffix = ".flac" if kind == "flac" else ".wav"
-    if out.suffix and out.suffix.lower() != suffix:
+    if _is_one_file(out) and out.suffix.lower() != suffix:
         raise WavegenError(
             f"--out {out} does not go with --format {kind}", f"a name that ends in {suffix}"
         )
     return kind
+
+
+def _is_one_file(out: Path) -> bool:
+    """Whether --out names a file; a folder that is there may have a dot in its name."""
+    return bool(out.suffix) and (out.suffix.lower() in (".wav", ".flac") or not out.is_dir())
 
 
 def _durations(seconds: float | None, hold: float | None) -> tuple[float, float]:
@@ -257,8 +269,7 @@ def _takes(
     if not 1 <= velocity <= 127:
         raise WavegenError(f"--velocity {velocity}", "1 to 127")
     suffix = ".flac" if kind == "flac" else ".wav"
-    several = len(asked) * num > 1
-    if several and out.suffix:
+    if len(asked) * num > 1 and _is_one_file(out):
         raise WavegenError(
             f"--out {out} is one file, but {len(asked) * num} sounds were asked for",
             "a folder",
@@ -267,7 +278,7 @@ def _takes(
     for pitch in asked:
         for number in range(num):
             named = f"pitch{pitch:03d}_vel{velocity:03d}_" if pitch is not None else ""
-            path = out if out.suffix else out / f"{named}seed{seed}_take{number}{suffix}"
+            path = out if _is_one_file(out) else out / f"{named}seed{seed}_take{number}{suffix}"
             note = (pitch, velocity, hold) if pitch is not None else (None, None, None)
             takes.append(Take(path, number, *note))
     return takes

@@ -13,6 +13,8 @@ from wavegen.errors import WavegenError
 
 Facts = dict[str, Any]
 
+_KINDS = "a run, a corpus, a sound file, a config's path or a shipped config's name"
+
 
 def run(
     path: Annotated[Path, typer.Argument(help="A run, a corpus, a sound file, or a config.")],
@@ -30,7 +32,13 @@ def _facts(path: Path) -> Facts:
     if path.is_dir():
         if (path / "checkpoints").is_dir() or (path / "config.toml").is_file():
             return _run(path)
-        return _corpus(path)
+        if (path / "manifest.json").is_file():
+            return _corpus(path)
+        raise WavegenError(
+            f"{path} is a folder, but neither a run nor a corpus", "one of: " + _KINDS
+        )
+    if not path.exists() and (path.parent != Path() or path.suffix not in ("", ".toml")):
+        raise WavegenError(f"there is no {path}", "one of: " + _KINDS)
     if path.suffix == ".toml" or not path.exists():
         return _config(path)
     return _sound(path)

@@ -57,9 +57,12 @@ def run(
 
 def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
     """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
+    from wavegen.audio import files
+    from wavegen.data import batches
     from wavegen.training import loop
 
-    run.mkdir(parents=True, exist_ok=True)
+    batches.check(corpus, config)  # before there is a folder
+    files.make_room(run / "log.txt")
     with (run / "log.txt").open("a", encoding="utf-8") as log:
 
         def tell(line: str) -> None:

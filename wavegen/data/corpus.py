@@ -83,6 +83,8 @@ def prepare(
     goes on where it was when it is called again alike, to the same bytes.
     """
     out = Path(out)
+    if out.name in ("", ".."):  # has no name to write beside
+        raise WavegenError(f"{out} exists", "the name of a folder that is not there yet")
     partial = out.with_name(out.name + ".partial")
     _check(sources, out, sample_rate, pitches, limit)
     chosen, met = _find(sources, layout, (out, partial), pitches, labels or {}, limit)

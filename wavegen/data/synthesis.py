@@ -89,7 +89,7 @@ def note(
     sound = TIMBRES[timbre]
     rng = np.random.default_rng([seed, pitch, velocity, zlib.crc32(timbre.encode())])
     time = np.arange(round((duration_seconds + release_seconds) * sample_rate)) / sample_rate
-    samples = _partials(sound, pitch, velocity, time, sample_rate, rng)
+    samples = _partials(sound, pitch, velocity, time, sample_rate)
     samples *= 1 + sound.tremolo * np.sin(2 * np.pi * (5.0 * time + rng.random()))
     samples += _breath(sound, velocity, time, samples, rng)
     samples *= _release(time, duration_seconds, release_seconds)
@@ -103,15 +103,14 @@ def _partials(
     velocity: int,
     time: np.ndarray,
     sample_rate: int,
-    rng: np.random.Generator,
 ) -> np.ndarray:
     fundamental = 440.0 * 2.0 ** ((pitch - 69) / 12)
     softness = 1 - velocity / 127
     height = 2.0 ** ((pitch - 60) / 24)  # high notes die away faster
     samples = np.zeros_like(time)
-    # A draw for each partial, also for those that are too high: so the rate changes no other.
-    phases = 2 * np.pi * rng.random(len(sound.ratios))
-    for ratio, level, phase in zip(sound.ratios, sound.levels, phases, strict=True):
+    # All partials start at phase 0, as those of a struck or blown thing are locked together.
+    # With random phases every note would be a waveform of its own, to be learnt by heart.
+    for ratio, level in zip(sound.ratios, sound.levels, strict=True):
         if fundamental * ratio > HIGHEST * sample_rate:
             continue
         decibels = level - sound.dulling * softness * (ratio - 1)
@@ -120,7 +119,7 @@ def _partials(
         envelope = 10 ** ((decibels - fall * time) / 20) * np.sin(
             np.pi / 2 * np.minimum(1, time / attack)
         )
-        samples += envelope * np.sin(2 * np.pi * fundamental * ratio * time + phase)
+        samples += envelope * np.sin(2 * np.pi * fundamental * ratio * time)
     return samples
 
 

@@ -71,12 +71,18 @@ def stream(
     """Codes as they are made, block after block; F*P of each stream in all.
 
     A block is one frame where the network feeds on its own past, else a quarter second.
-    Raises BackendError where the backend that was named cannot run here.
+    Raises BackendError at once where the backend that was named cannot run here.
     """
     try:
         backends.choose(backend)
     except (backends.BackendUnavailable, ValueError) as error:
         raise BackendError(str(error)) from None
+    return _blocks(trained, request, draws, backend)
+
+
+def _blocks(
+    trained: Trained, request: Request, draws: Draws, backend: str
+) -> Iterator[np.ndarray]:
     P = trained.config.model.hop_length
     B, F = request.notes.shape[:2]
     feeds_back = "past" in trained.config.conditioner.signals
