@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_FLAGS ?=
+DEMO ?= demo
+DEMO_FLAGS ?=
 
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/ready
-	$(BIN)/wavegen demo --out demo
+	$(BIN)/wavegen demo --out $(DEMO) $(DEMO_FLAGS)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)

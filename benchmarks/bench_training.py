@@ -47,15 +47,17 @@ def main() -> None:
     start = time.perf_counter()
     compiled = step.train_step.lower(config, graphdef, state, batch).compile()
     compile_seconds = time.perf_counter() - start
-    seconds = []
+    seconds, metrics = [], None
     for repeat in range(options.warm_up + options.repeats):
         start = time.perf_counter()
         state, metrics = jax.block_until_ready(compiled(state, batch))
         if repeat >= options.warm_up:
             seconds.append(time.perf_counter() - start)
+    assert metrics is not None
     assert np.isfinite(float(metrics.nats)), "the step computes no number"
     samples, median = options.batch * options.window, float(np.median(seconds))
     memory = compiled.memory_analysis()
+    assert memory is not None, "this device does not tell its memory"
     records.show(
         {
             **records.origin(),

@@ -80,9 +80,7 @@ def stream(
     return _blocks(trained, request, draws, backend)
 
 
-def _blocks(
-    trained: Trained, request: Request, draws: Draws, backend: str
-) -> Iterator[np.ndarray]:
+def _blocks(trained: Trained, request: Request, draws: Draws, backend: str) -> Iterator[np.ndarray]:
     P = trained.config.model.hop_length
     B, F = request.notes.shape[:2]
     feeds_back = "past" in trained.config.conditioner.signals

@@ -1,0 +1,55 @@
+"""The README's commands work, word for word but for the number of steps."""
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wavegen.audio import files
+from wavegen.cli import app
+from wavegen.data import synthesis
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.startswith("    wavegen ")]
+
+
+def recordings(folder):
+    """Three recordings of lengths and rates of their own."""
+    folder.mkdir()
+    for number, (rate, seconds) in enumerate([(16_000, 2.0), (44_100, 1.5), (8000, 1.0)], 1):
+        sound = synthesis.note("organ", 55 + number, 100, seconds, 0.2, rate)
+        files.write(folder / f"take{number}.wav", sound, rate)
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys, shared_data):
+    monkeypatch.chdir(tmp_path)
+    recordings(tmp_path / "my_recordings")
+    shutil.copytree(shared_data / "notes" / "nsynth-train", tmp_path / "nsynth-train")
+    seen = []
+    for command in commands():
+        words = shlex.split(command)[1:]
+        if words[0] == "train":
+            words += ["--steps", "1", "--set", "training.batch_size=1"]
+            words += ["--set", "training.validation_seconds=1"]
+        if words[0] == "demo":
+            words += ["--steps", "1"]
+        with pytest.raises(SystemExit) as end:
+            app.main(words)
+        assert end.value.code == 0, (command, capsys.readouterr().err)
+        seen.append(words[0])
+    assert {"prepare", "train", "generate"} <= set(seen)
+    assert files.read("new.wav")[1] == 16_000
+    assert len(list(Path("scale").glob("*.wav"))) == 13
+
+
+def test_every_config_the_readme_names_is_shipped_and_every_shipped_one_is_named():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    shipped = {path.stem for path in (ROOT / "configs").glob("*.toml")}
+    assert shipped <= named
