@@ -64,5 +64,14 @@ def run(
             progress=update,
         )
     console.say(table(report.summary(found)))
-    console.say(f"wrote {out}")
-    console.result({"corpus": str(out), **dict(report.summary(found))})
+    console.say(f"wrote {out}; report.json in it names every file, and why it was dropped")
+    console.result(
+        {
+            "corpus": str(out),
+            "layout": found.layout,
+            "kept": len(found.kept),
+            "dropped": {file["name"]: file["reason"] for file in found.dropped},
+            "seconds": found.seconds,
+            "splits": found.splits,
+        }
+    )

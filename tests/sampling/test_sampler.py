@@ -1,0 +1,229 @@
+"""The sampler: it draws what the network says, whoever shares the batch and however time is cut."""
+
+import dataclasses
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavegen.config import Audio, Conditioner, Config, Model, Training, Vocabulary
+from wavegen.errors import BackendError, WavegenError
+from wavegen.model import network
+from wavegen.model.network import Inputs, Trained
+from wavegen.sampling import sampler
+from wavegen.sampling.sampler import Draws, Request
+from wavegen_kernels import random, weights
+from wavegen_kernels.generate import api
+
+VOCABULARY = Vocabulary(labels={"instrument": ("bell", "organ"), "room": ("hall",)})
+# Conditioner, and taps of every convolution.
+NETWORKS = {
+    "none": (Conditioner(), 3),
+    "notes and labels": (Conditioner(("notes",), ("instrument", "room"), "lstm", 6, 5), 2),
+    "past": (Conditioner(("past",), (), "lstm", 6, 5), 2),
+    "all": (Conditioner(("notes", "past"), ("instrument", "room"), "gru", 6, 5), 3),
+}
+FRAMES = 12
+# float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
+TOLERANCE = 2e-5
+# Logits that differ by TOLERANCE move a cumulative probability by at most as much at the
+# temperature 0.7 that is used here, times 2 for both ends: a draw nearer than this may go either
+# way.
+TIE = 1e-4
+
+
+@cache
+def make(name):
+    """A network of random weights; at 1000 Hz and 8 samples a frame, a block is 31 frames."""
+    conditioner, kernel_size = NETWORKS[name]
+    config = Config(
+        audio=Audio(sample_rate=1000),
+        model=Model(8, 12, 10, 3, 2, kernel_size, hop_length=8),
+        conditioner=conditioner,
+        training=Training(crop_samples=16),
+    )
+    graphdef, params = network.create(config, VOCABULARY, seed=0)
+    return Trained(config, VOCABULARY, graphdef, params, 0)
+
+
+def request_of(trained, batch=3, frames=FRAMES, seed=0):
+    rng = np.random.default_rng(seed)
+    conditioner = trained.config.conditioner
+    notes = (rng.random((batch, frames, 256)) < 0.02) * rng.random((batch, frames, 256))
+    notes = notes.astype(np.float32)
+    return Request(
+        notes=notes if "notes" in conditioner.signals else notes[..., :0],
+        labels=rng.integers(-1, 1, (batch, len(conditioner.labels))).astype(np.int32),
+        streams=np.arange(batch) + 3,
+    )
+
+
+def row(request, index):
+    """The request for one stream of it, alone."""
+    at = slice(index, index + 1)
+    return Request(request.notes[at], request.labels[at], request.streams[at])
+
+
+def teacher_forced(trained, request, codes):
+    """float64 [B, T, V]: what the network's own sequence path says of these codes."""
+    inputs = Inputs(codes, request.notes, request.labels, np.ones(request.notes.shape[:2]))
+    return np.asarray(sequence_logits(trained.graphdef, trained.params, inputs), np.float64)
+
+
+@partial(jax.jit, static_argnums=0)
+def sequence_logits(graphdef, params, inputs):
+    net = network.assemble(graphdef, params)
+    return net.logits(inputs, net.initial_state(len(inputs.codes)))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def condition(graphdef, params, carry, inputs, before):
+    return network.assemble(graphdef, params).condition(carry, inputs, before)
+
+
+def cumulative(logits, draws):
+    p = np.exp((logits - logits.max(axis=-1, keepdims=True)) / draws.temperature)
+    return np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
+
+
+def uniforms(request, draws, num_samples):
+    return random.uniforms(draws.seed, request.streams[:, None], np.arange(num_samples)[None], np)
+
+
+def margins(trained, request, draws, codes):
+    """[B, T]: how near each draw was to another outcome."""
+    cdf = cumulative(teacher_forced(trained, request, codes), draws)
+    u = uniforms(request, draws, codes.shape[1])
+    return np.abs(cdf - u[..., None]).min(axis=-1)
+
+
+def assert_drawn_from_the_network(trained, request, draws):
+    codes = sampler.generate(trained, request, draws)
+    cdf = cumulative(teacher_forced(trained, request, codes), draws)
+    u = uniforms(request, draws, codes.shape[1])
+    expected = np.sum(cdf <= u[..., None], axis=-1)  # the first code whose share exceeds u
+    other = expected != codes
+    assert np.all(margins(trained, request, draws, codes)[other] < TIE)
+    assert other.mean() < 0.01  # ties are rare: 256 borders, each 2 * TIE wide, of [0, 1)
+    assert len(np.unique(codes)) > 4  # it did draw
+
+
+def assert_same_up_to_a_tie(trained, request, draws, codes, expected):
+    """Each stream is equal, or was so until a draw that could go either way."""
+    near = margins(trained, request, draws, expected)
+    for b in range(len(codes)):
+        differing = np.flatnonzero(codes[b] != expected[b])
+        assert not differing.size or near[b, differing[0]] < TIE
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_code_was_drawn_from_the_networks_own_logits(name):
+    trained = make(name)
+    assert_drawn_from_the_network(trained, request_of(trained), Draws(5, 0.7))
+
+
+def test_a_trained_checkpoint_draws_from_its_own_logits(trained):
+    assert_drawn_from_the_network(trained, request_of(trained, frames=6), Draws(5, 0.7))
+
+
+def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(trained):
+    request, P = request_of(trained, batch=2, frames=8), trained.config.model.hop_length
+    codes = sampler.generate(trained, request, Draws(1))
+    whole = teacher_forced(trained, request, codes)
+    assert whole.std() > 0.5  # random weights give 0.25: thirty steps have taught it something
+
+    net, stack = network.assemble(trained.graphdef, trained.params), sampler.export(trained)
+    step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
+    before = jnp.full((2, P), net.silence, jnp.int32)
+    for f in range(8):
+        now = jnp.asarray(codes[:, f * P : (f + 1) * P])
+        one = Inputs(now, request.notes[:, f : f + 1], request.labels, jnp.ones((2, 1)))
+        carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
+        step, logits = api.logits(stack, step, cond, now, hop_length=P)
+        # Trained logits are larger than those of random weights, and so is their rounding.
+        atol = TOLERANCE * max(1, np.abs(whole).max())
+        np.testing.assert_allclose(logits, whole[:, f * P : (f + 1) * P], atol=atol)
+        before = now
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_stream_does_not_depend_on_who_shares_the_batch(name):
+    trained, draws = make(name), Draws(7, 0.7)
+    request = request_of(trained, batch=4)
+    together = sampler.generate(trained, request, draws)
+    alone = sampler.generate(trained, row(request, 3), draws)
+    assert_same_up_to_a_tie(trained, row(request, 3), draws, alone, together[3:])
+    assert np.any(together[2] != together[3])
+
+
+@pytest.mark.parametrize("name", ["none", "notes and labels"])
+def test_how_time_is_cut_into_blocks_changes_nothing(name, monkeypatch):
+    trained, draws = make(name), Draws(7, 0.7)
+    request = request_of(trained)
+    whole = sampler.generate(trained, request, draws)
+    for frames in (1, 5):
+        monkeypatch.setattr(sampler, "BLOCK_SECONDS", frames * trained.config.frame_seconds)
+        blocks = list(sampler.stream(trained, request, draws))
+        assert blocks[0].shape == (3, frames * 8)
+        codes = np.concatenate(blocks, axis=1)
+        assert codes.shape == whole.shape
+        assert_same_up_to_a_tie(trained, request, draws, codes, whole)
+
+
+@pytest.mark.parametrize("name", ["none", "all"])
+def test_a_primer_comes_back_and_is_gone_on_from_as_if_it_had_been_drawn(name):
+    trained, draws, primer_length = make(name), Draws(2, 0.7), 21  # 21: not a whole frame
+    request = request_of(trained)
+    free = sampler.generate(trained, request, draws)
+    primed = dataclasses.replace(request, forced=free[:, :primer_length])
+    # The same program with the same numbers in it: equal bit for bit, no tie in between.
+    np.testing.assert_array_equal(sampler.generate(trained, primed, draws), free)
+    foreign = (free[:, :primer_length] + 100) % 256
+    codes = sampler.generate(trained, dataclasses.replace(request, forced=foreign), draws)
+    np.testing.assert_array_equal(codes[:, :primer_length], foreign)
+    assert np.any(codes[:, primer_length:] != free[:, primer_length:])
+
+
+def test_temperature_0_takes_the_likeliest_whatever_the_seed():
+    trained = make("all")
+    request = request_of(trained)
+    codes = sampler.generate(trained, request, Draws(0, 0.0))
+    np.testing.assert_array_equal(codes, sampler.generate(trained, request, Draws(1, 0.0)))
+    logits = teacher_forced(trained, request, codes)
+    chosen = np.take_along_axis(logits, codes[..., None].astype(np.int64), axis=-1)[..., 0]
+    # Two codes as likely as each other, but for the rounding of the two paths.
+    assert np.all(chosen > logits.max(axis=-1) - 2 * TOLERANCE)
+
+
+def test_the_same_seed_draws_the_same_and_another_draws_other_codes():
+    trained = make("notes and labels")
+    request = request_of(trained)
+    first = sampler.generate(trained, request, Draws(4))
+    np.testing.assert_array_equal(first, sampler.generate(trained, request, Draws(4)))
+    assert np.any(first != sampler.generate(trained, request, Draws(5)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296"),
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"top_k": -1}, "top-k is -1"),
+        ({"top_p": 0.0}, "top-p is 0.0"),
+        ({"top_p": 1.1}, "top-p is 1.1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_in_words(setting, words):
+    with pytest.raises(WavegenError, match=rf"^{words}\n  wanted: "):
+        Draws(**setting)
+
+
+def test_an_unknown_backend_is_refused_before_anything_is_made():
+    trained = make("none")
+    with pytest.raises(BackendError, match="no backend 'xla_scam'; did you mean 'xla_scan'"):
+        sampler.stream(trained, request_of(trained), Draws(), "xla_scam")
