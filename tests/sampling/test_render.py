@@ -23,9 +23,9 @@ def stub(monkeypatch, sound_of):
     """The sampler hands out, in blocks of a frame, sound_of(stream, samples) of each stream."""
 
     def stream(trained, request, draws, backend="auto"):
-        length = request.notes.shape[1] * HOP
+        length = request.num_frames * HOP
         sound = np.stack([sound_of(n, length) for n in request.streams])
-        yield from np.split(mulaw.encode(sound, 256), request.notes.shape[1], axis=1)
+        yield from np.split(mulaw.encode(sound, 256), request.num_frames, axis=1)
 
     monkeypatch.setattr(sampler, "stream", stream)
 

@@ -12,6 +12,7 @@ from wavegen.config import Audio, Conditioner, Config, Model, Training, Vocabula
 from wavegen.errors import BackendError, WavegenError
 from wavegen.model import network
 from wavegen.model.network import Inputs, Trained
+from wavegen.music.score import Note, Score
 from wavegen.sampling import sampler
 from wavegen.sampling.sampler import Draws, Request
 from wavegen_kernels import random, weights
@@ -51,24 +52,44 @@ def make(name):
 def request_of(trained, batch=3, frames=FRAMES, seed=0):
     rng = np.random.default_rng(seed)
     conditioner = trained.config.conditioner
-    notes = (rng.random((batch, frames, 256)) < 0.02) * rng.random((batch, frames, 256))
-    notes = notes.astype(np.float32)
     return Request(
-        notes=notes if "notes" in conditioner.signals else notes[..., :0],
+        num_frames=frames,
+        scores=tuple(melody(rng, frames * trained.config.frame_seconds) for _ in range(batch)),
         labels=rng.integers(-1, 1, (batch, len(conditioner.labels))).astype(np.int32),
         streams=np.arange(batch) + 3,
     )
 
 
+def melody(rng, seconds):
+    """Five notes of any pitch and loudness that begin within the time."""
+    return Score(
+        tuple(
+            Note(*rng.uniform(0.01, seconds, 2), int(rng.integers(0, 128)), int(velocity))
+            for velocity in rng.integers(1, 128, 5)
+        )
+    )
+
+
+def inputs_of(trained, request, codes):
+    """The same request as the network's sequence path hears it."""
+    notes = sampler._notes(trained, request, 0, request.num_frames)
+    return Inputs(codes, notes, request.labels, np.ones(notes.shape[:2], np.float32))
+
+
 def row(request, index):
     """The request for one stream of it, alone."""
     at = slice(index, index + 1)
-    return Request(request.notes[at], request.labels[at], request.streams[at])
+    return dataclasses.replace(
+        request,
+        scores=request.scores[at],
+        labels=request.labels[at],
+        streams=request.streams[at],
+    )
 
 
 def teacher_forced(trained, request, codes):
     """float64 [B, T, V]: what the network's own sequence path says of these codes."""
-    inputs = Inputs(codes, request.notes, request.labels, np.ones(request.notes.shape[:2]))
+    inputs = inputs_of(trained, request, codes)
     return np.asarray(sequence_logits(trained.graphdef, trained.params, inputs), np.float64)
 
 
@@ -139,7 +160,8 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
     before = jnp.full((2, P), net.silence, jnp.int32)
     for f in range(8):
         now = jnp.asarray(codes[:, f * P : (f + 1) * P])
-        one = Inputs(now, request.notes[:, f : f + 1], request.labels, jnp.ones((2, 1)))
+        notes = sampler._notes(trained, request, f, 1)
+        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)))
         carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
         step, logits = api.logits(stack, step, cond, now, hop_length=P)
         # Trained logits are larger than those of random weights, and so is their rounding.

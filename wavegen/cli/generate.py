@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wavegen.model.network import Trained
+    from wavegen.music.score import Score
     from wavegen.sampling.sampler import Draws, Request
 
 FORMATS = ("wav16", "wav24", "float32", "flac")
@@ -178,7 +179,10 @@ def choose_labels(
 ) -> tuple[tuple[int, ...], dict[str, str]]:
     """Ids of the labels that the model hears, and their names; says which it had to choose."""
     known = {name: trained.vocabulary.labels[name] for name in trained.config.conditioner.labels}
-    asked = dict(key_values(words, "--label"))
+    pairs = key_values(words, "--label")
+    asked = dict(pairs)
+    if len(asked) < len(pairs):
+        raise WavegenError("--label " + ",".join(words), "each label once")
     for name, value in asked.items():
         if name not in known:
             raise WavegenError(
@@ -302,28 +306,27 @@ def make_request(
     """Notes, labels and primer of all takes, as the sampler wants them; notes follow the primer."""
     import numpy as np
 
-    from wavegen.music import frames
-    from wavegen.music.score import Note, Score
     from wavegen.sampling.sampler import Request
 
     config, B = trained.config, len(takes)
     length = len(primer_codes) + round(seconds * config.audio.sample_rate)
-    num_frames = -(-length // config.model.hop_length)
-    notes = np.zeros((B, num_frames, 0), np.float32)
-    if "notes" in config.conditioner.signals:
-        onset = len(primer_codes) / config.audio.sample_rate
-        scores = [
-            Score((Note(onset, take.hold_seconds, take.pitch, take.velocity),))
-            for take in takes
-            if take.pitch is not None and take.velocity and take.hold_seconds
-        ]
-        notes = np.stack([frames.notes(s, num_frames, config.frame_seconds) for s in scores])
+    onset = len(primer_codes) / config.audio.sample_rate
     return Request(
-        notes=notes,
+        num_frames=-(-length // config.model.hop_length),
+        scores=tuple(_score(take, onset) for take in takes),
         labels=np.tile(np.asarray(label_ids, np.int32), (B, 1)),
         streams=np.asarray([take.stream for take in takes]),
         forced=np.tile(primer_codes, (B, 1)) if len(primer_codes) else None,
     )
+
+
+def _score(take: Take, onset_seconds: float) -> Score:
+    """The one note of a take; none where the model hears no notes."""
+    from wavegen.music.score import Note, Score
+
+    if take.pitch is None or take.velocity is None or take.hold_seconds is None:
+        return Score()
+    return Score((Note(onset_seconds, take.hold_seconds, take.pitch, take.velocity),))
 
 
 def _story(take: Take) -> dict[str, Any]:

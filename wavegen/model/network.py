@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -104,23 +105,30 @@ class Network(nnx.Module):
 
 def create(config: Config, vocabulary: Vocabulary, seed: int) -> tuple[nnx.GraphDef, Params]:
     """A network of random weights, as its structure and its plain nested dict of arrays."""
-    network = Network(config, vocabulary, rngs=nnx.Rngs(params=seed))
-    graphdef, state = nnx.split(network, nnx.Param)
-    return graphdef, nnx.to_pure_dict(state)
+    graphdef, make, _ = _blueprint(config, vocabulary)
+    return graphdef, jax.jit(make)(jax.random.key(seed))
 
 
 def structure(config: Config, vocabulary: Vocabulary) -> tuple[nnx.GraphDef, Params]:
     """The structure, and the shapes of the arrays, without making any."""
-    graphdef = None
+    graphdef, _, shapes = _blueprint(config, vocabulary)
+    return graphdef, shapes
 
-    def shapes() -> Params:
-        nonlocal graphdef
-        graphdef, params = create(config, vocabulary, 0)
-        return params
 
-    params = jax.eval_shape(shapes)
-    assert graphdef is not None
-    return graphdef, params
+def _blueprint(
+    config: Config, vocabulary: Vocabulary
+) -> tuple[nnx.GraphDef, Callable[[jax.Array], Params], Params]:
+    """The structure, the function that draws the arrays from a key, and their shapes."""
+    graphdefs = []
+
+    def make(key: jax.Array) -> Params:
+        network = Network(config, vocabulary, rngs=nnx.Rngs(params=key))
+        graphdef, state = nnx.split(network, nnx.Param)
+        graphdefs.append(graphdef)
+        return nnx.to_pure_dict(state)
+
+    shapes = jax.eval_shape(make, jax.random.key(0))  # fills graphdefs
+    return graphdefs[0], make, shapes
 
 
 def assemble(graphdef: nnx.GraphDef, params: Params) -> Network:

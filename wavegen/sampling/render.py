@@ -8,7 +8,6 @@ import numpy as np
 
 from wavegen.audio import mulaw
 from wavegen.model.network import Trained
-from wavegen.music import frames
 from wavegen.music.score import Note, Score
 from wavegen.sampling import sampler
 from wavegen.sampling.sampler import Draws, Request
@@ -62,9 +61,11 @@ def _takes(
     config = trained.config
     longest = max(duration for _, _, duration in kinds) + RELEASE_SECONDS
     num_frames = int(np.ceil(longest / config.frame_seconds))
-    scores = [Score((Note(0.0, duration, pitch, velocity),)) for pitch, velocity, duration in kinds]
     request = Request(
-        notes=np.stack([frames.notes(s, num_frames, config.frame_seconds) for s in scores]),
+        num_frames=num_frames,
+        scores=tuple(
+            Score((Note(0.0, duration, pitch, velocity),)) for pitch, velocity, duration in kinds
+        ),
         labels=np.tile(np.asarray(label_ids, np.int32), (len(kinds), 1)),
         streams=np.arange(len(kinds)),
     )

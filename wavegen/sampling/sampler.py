@@ -20,6 +20,8 @@ from wavegen.errors import BackendError, WavegenError
 from wavegen.model import network
 from wavegen.model.conditioner import Carry
 from wavegen.model.network import Inputs, Params, Trained
+from wavegen.music import frames
+from wavegen.music.score import Score
 from wavegen_kernels import backends, weights
 from wavegen_kernels.generate import api
 from wavegen_kernels.weights import StackWeights, StepState
@@ -49,12 +51,13 @@ class Draws:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for, for a batch of streams and F frames."""
+    """What is asked for, for a batch of B streams."""
 
-    notes: np.ndarray  # [B, F, 256] float32, or [B, F, 0]
+    num_frames: int  # F, of each stream
+    scores: tuple[Score, ...]  # B: what each plays; not heard without the signal "notes"
     labels: np.ndarray  # [B, number of labels] int32; -1 unknown
     streams: np.ndarray  # [B] int: the number of each stream; names its random draws
-    forced: np.ndarray | None = None  # [B, F*P] int32 codes to begin with; -1 where to draw
+    forced: np.ndarray | None = None  # [B, up to F*P] int32 codes to begin with; -1: draw
 
 
 class SamplerState(NamedTuple):
@@ -82,19 +85,18 @@ def stream(
 
 def _blocks(trained: Trained, request: Request, draws: Draws, backend: str) -> Iterator[np.ndarray]:
     P = trained.config.model.hop_length
-    B, F = request.notes.shape[:2]
+    B, F = len(request.scores), request.num_frames
     feeds_back = "past" in trained.config.conditioner.signals
     block = 1 if feeds_back else max(1, round(BLOCK_SECONDS / trained.config.frame_seconds))
     stack = export(trained)
     state = initial_state(trained, stack, B)
     for first in range(0, F, block):
         # The last block is as long as the others, for the compiler's sake; its end is cut off.
-        rows = np.minimum(np.arange(first, first + block), F - 1)
         carry, cond = _condition(
             trained.graphdef,
             trained.params,
             state.carry,
-            request.notes[:, rows],
+            _notes(trained, request, first, block),
             jnp.tile(state.codes_before, (1, block)),
             request.labels,
         )
@@ -151,6 +153,14 @@ def _condition(
     B, F = notes.shape[:2]
     inputs = Inputs(codes_before, notes, labels, jnp.ones((B, F)))
     return net.condition(carry, inputs, codes_before)
+
+
+def _notes(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
+    """What sounds and starts in `count` frames: [B, count, 256], or [B, count, 0] if unheard."""
+    if "notes" not in trained.config.conditioner.signals:
+        return np.zeros((len(request.scores), count, 0), np.float32)
+    seconds = trained.config.frame_seconds
+    return np.stack([frames.notes(score, count, seconds, first) for score in request.scores])
 
 
 def _forced(forced: np.ndarray | None, first: int, count: int, batch: int) -> np.ndarray | None:
