@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back, and what is damaged does not."""
 
 import dataclasses
+import gc
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +15,17 @@ from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.training import loop
 
+# What Orbax leaves behind after a failed read ends with a warning when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 CONFIG = Config(conditioner=Conditioner(signals=("notes",), labels=("instrument",)))
 VOCABULARY = Vocabulary({"instrument": ("bell", "organ")}, pitches=(60, 64), velocities=(100,))
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    yield
+    gc.collect()  # here, not in the middle of another test
 
 
 def trees_of(seed):

@@ -97,7 +97,6 @@ class Training:
     start_fraction: float = _in(0, 1, default=0.25)  # share of windows at recordings' starts
     context_seconds: float = _in(0, 60, default=1.0)  # frames heard before a window
     input_jitter: int = _in(0, default=0)  # codes; inputs are moved by up to this, targets not
-    silent_past: float = _in(0, 1, default=0.0)  # share of windows whose past is not heard
     learning_rate: float = _in(0, 1, default=2e-3)  # the highest, after the warm-up
     final_learning_rate: float = _in(0, 1, default=1e-4)
     warmup_steps: int = _in(0, default=50)

@@ -62,12 +62,9 @@ def request_of(trained, batch=3, frames=FRAMES, seed=0):
 
 def melody(rng, seconds):
     """Five notes of any pitch and loudness that begin within the time."""
-    return Score(
-        tuple(
-            Note(*rng.uniform(0.01, seconds, 2), int(rng.integers(0, 128)), int(velocity))
-            for velocity in rng.integers(1, 128, 5)
-        )
-    )
+    onsets, durations = rng.uniform(0.01, seconds, (2, 5))
+    pitches, velocities = rng.integers(1, 128, (2, 5)).tolist()
+    return Score(tuple(map(Note, onsets, durations, pitches, velocities)))
 
 
 def inputs_of(trained, request, codes):

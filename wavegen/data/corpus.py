@@ -124,7 +124,9 @@ def _check(
             "the name of a folder that is not there yet",
             "choose another name, or remove it first",
         )
-    files.make_room(out.with_name(out.name + ".new"))
+    partial = out.with_name(out.name + ".partial")
+    if not partial.is_dir():
+        files.make_room(partial)
     if not files.LOWEST_RATE <= sample_rate <= 384_000:
         raise WavegenError(f"the sample rate is {sample_rate} Hz", "1000 to 384000 Hz")
     if pitches and not 0 <= pitches[0] <= pitches[1] <= 127:
@@ -265,7 +267,10 @@ def _nothing_kept(sources: Sequence[str | Path], report: Report) -> WavegenError
     came += [f"  left out by {name}: {count}" for name, count in report.left_out]
     if report.ignored:
         came.append(f"  files that are no sound: {report.ignored}")
-    return WavegenError("\n".join(came), "sound files such as WAV, FLAC, OGG, MP3 or AIFF")
+    wanted = "sound files such as WAV, FLAC, OGG, MP3 or AIFF"
+    if report.left_out and not report.dropped:
+        wanted = "recordings that the filters let through"
+    return WavegenError("\n".join(came), wanted)
 
 
 def _manifest(path: Path) -> dict[str, Any]:

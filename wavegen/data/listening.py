@@ -80,7 +80,8 @@ def _hear(recording: Recording, sample_rate: int) -> Heard:
 
 def _reason(samples: np.ndarray) -> str:
     if len(samples) < SHORTEST:
-        return f"{len(samples)} samples long; at least {SHORTEST} are needed"
+        plural = "" if len(samples) == 1 else "s"
+        return f"{len(samples)} sample{plural} long; at least {SHORTEST} are needed"
     if not samples.any():
         return "silent: every sample is 0"
     if _dbfs(samples) < QUIETEST:

@@ -85,8 +85,11 @@ def train(
     graphdef, params = network.create(config, corpus.vocabulary, config.training.seed)
     state = initial_state(config, params)
     state = _resume(run, config, corpus.vocabulary, state, on_note)
-    _open_run(run, config, corpus)
     first = int(state.step)
+    if first >= config.training.steps:
+        on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
+        return Outcome(first, False, None)
+    _open_run(run, config, corpus)
     with (
         closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
         (run / "metrics.jsonl").open("a", encoding="utf-8") as log,
@@ -117,7 +120,6 @@ class _Loop(NamedTuple):
         """Steps until the end or until `stop` is set; saves on the way and at the end."""
         plan = self.config.training
         step, bits, since = int(state.step), None, (int(state.step), time.monotonic())
-        saved = step if step else None
         for batch in ready:
             state, metrics = train_step(self.config, self.graphdef, state, batch)
             step += 1
@@ -130,11 +132,8 @@ class _Loop(NamedTuple):
             if step % plan.save_every == 0 or last or stop.is_set():
                 fresh = bits if step % plan.validate_every == 0 or last else None
                 self._save(step, state, fresh)
-                saved = step
             if stop.is_set():
                 break
-        if saved is None:
-            self._save(step, state, bits)
         return Outcome(step, stop.is_set() and step < plan.steps, bits)
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:

@@ -68,8 +68,8 @@ def train_step(
 
 
 def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
-    """Cross-entropy of the windows of a batch, as heard under the config's disturbances."""
-    heard = _disturbed(config, jnp.asarray(batch.codes), key)
+    """Cross-entropy of the windows of a batch, their inputs jittered if the config says so."""
+    heard = _jittered(config, jnp.asarray(batch.codes), key)
     inputs = Inputs(heard, batch.notes, batch.labels, batch.valid)
     state = net.initial_state(heard.shape[0])
     skip_sum, _ = net.skip_sum(inputs, state, config.context_frames)
@@ -77,25 +77,18 @@ def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) ->
     return loss.score(net.wavenet, skip_sum, targets, batch.weights)
 
 
-def _disturbed(
+def _jittered(
     config: Config,
     codes: jax.Array,  # [B, (X+F)*P] int32
     key: jax.Array,
 ) -> jax.Array:
     """The codes as the network hears them; what it has to foretell stays as it was.
 
-    Its own draws will not be as clean as recordings. Inputs that are off by some codes
-    (`input_jitter`) make it trust the notes more than the last few samples; a past that is
-    silent up to some moment (`silent_past`) makes it begin to sound where it should.
+    Its own draws will not be as clean as recordings: inputs that are off by some codes make
+    it trust the notes more than the last few samples.
     """
-    plan, (B, T) = config.training, codes.shape
-    jitter_key, rows_key, cuts_key = jax.random.split(key, 3)
-    if plan.input_jitter:
-        reach = plan.input_jitter
-        codes += jax.random.randint(jitter_key, codes.shape, -reach, reach + 1, codes.dtype)
-        codes = jnp.clip(codes, 0, config.audio.n_codes - 1)
-    if plan.silent_past:
-        chosen = jax.random.bernoulli(rows_key, plan.silent_past, (B, 1))
-        before = jnp.arange(T)[None] < jax.random.randint(cuts_key, (B, 1), 0, T)
-        codes = jnp.where(chosen & before, config.audio.n_codes // 2, codes)
-    return codes
+    reach = config.training.input_jitter
+    if not reach:
+        return codes
+    moves = jax.random.randint(key, codes.shape, -reach, reach + 1, codes.dtype)
+    return jnp.clip(codes + moves, 0, config.audio.n_codes - 1)
