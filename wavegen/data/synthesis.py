@@ -94,7 +94,7 @@ def note(
     samples += _breath(sound, velocity, time, samples, rng)
     samples *= _release(time, duration_seconds, release_seconds)
     peak = np.abs(samples).max(initial=1e-9)
-    return (samples * (PEAK * (velocity / 127) ** 1.1 / peak)).astype(np.float32)
+    return (samples * (PEAK * (velocity / 127) ** 0.7 / peak)).astype(np.float32)
 
 
 def _partials(
