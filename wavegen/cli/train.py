@@ -108,6 +108,6 @@ def progress_line(progress: Progress) -> str:
 def validation_line(found: Validation) -> str:
     """One line of the log about a validation."""
     return (
-        f"step {found.step}  validation {found.validation_bits_per_sample:.3f} bits/sample "
-        f"(8-bit guessing is 8.0)  acc {found.validation_accuracy:.1%}"
+        f"step {found.step}  validation {found.validation_bits_per_sample:.3f} bits/sample  "
+        f"acc {found.validation_accuracy:.1%}"
     )

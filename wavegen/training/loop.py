@@ -130,6 +130,7 @@ class _Loop(NamedTuple):
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
             if step % plan.save_every == 0 or last or stop.is_set():
+                _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
                 self._save(step, state, fresh)
             if stop.is_set():
@@ -137,14 +138,8 @@ class _Loop(NamedTuple):
         return Outcome(step, stop.is_set() and step < plan.steps, bits)
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
-        nats = float(metrics.nats)  # waits for the step
-        if not np.isfinite(nats):
-            raise WavegenError(
-                f"the loss is {nats} at step {step}: the training has gone astray",
-                "a finite number",
-                "lower training.learning_rate or training.clip_norm; the checkpoint before this "
-                "step is kept",
-            )
+        _refuse_astray(step, metrics)
+        nats = float(metrics.nats)
         now, plan = time.monotonic(), self.config.training
         rate = (step - since[0]) / (now - since[1])
         samples = float(metrics.weight) * rate
@@ -185,6 +180,18 @@ class _Loop(NamedTuple):
     def _save(self, step: int, state: TrainState, bits: float | None) -> None:
         trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
         checkpoint.save(self.writer, step, trees, self.config, self.corpus.vocabulary, bits)
+
+
+def _refuse_astray(step: int, metrics: Metrics) -> None:
+    """Ends a training that computes no numbers any more, before it is saved; waits for the step."""
+    # The gradient tells it one step before the loss does: the parameters are already spoilt.
+    for name, value in (("loss", metrics.nats), ("gradient", metrics.gradient_norm)):
+        if not np.isfinite(float(value)):
+            raise WavegenError(
+                f"the {name} is {float(value)} at step {step}: the training has gone astray",
+                "a finite number",
+                "lower training.learning_rate or training.clip_norm; what was saved before is kept",
+            )
 
 
 def _resume(
