@@ -55,7 +55,7 @@ def test_what_was_saved_comes_back(tmp_path):
     found = checkpoint.load(tmp_path)
     assert (found.config, found.vocabulary, found.step) == (CONFIG, VOCABULARY, 2)
     assert_equal(found.params, trees_of(2)["ema"])
-    loaded = checkpoint.restore(tmp_path, CONFIG, trees_of(0))
+    loaded = checkpoint.restore(tmp_path, CONFIG, VOCABULARY, trees_of(0))
     assert loaded is not None
     assert_equal(loaded.optimizer, trees_of(2)["optimizer"])
     assert checkpoint.load(tmp_path, step=1).step == 1
@@ -67,13 +67,28 @@ def test_a_flipped_bit_is_noticed_and_the_checkpoint_before_is_taken(tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert checkpoint.load(tmp_path).step == 1
-    loaded = checkpoint.restore(tmp_path, CONFIG, trees_of(0))
+    notes = []
+    assert checkpoint.load(tmp_path, on_damage=notes.append).step == 1
+    assert len(notes) == 1
+    assert "step 2" in notes[0]
+    with pytest.raises(WavegenError, match=r"no checkpoint of .* can be read"):
+        checkpoint.load(tmp_path, step=2)
+    loaded = checkpoint.restore(tmp_path, CONFIG, VOCABULARY, trees_of(0))
     assert loaded is not None
     assert loaded.step == 1
     assert len(loaded.skipped) == 1
-    with pytest.raises(WavegenError, match=r"no checkpoint of .* can be read"):
-        checkpoint.load(tmp_path, step=2)
+
+
+def test_a_training_goes_on_past_a_damaged_step(tmp_path):
+    save(tmp_path, 1, 2)
+    largest_data_file(tmp_path, 2, "params").unlink()
+    loaded = checkpoint.restore(tmp_path, CONFIG, VOCABULARY, trees_of(0))
+    assert loaded is not None
+    assert (loaded.step, checkpoint.steps(tmp_path)) == (1, [1])
+    save(tmp_path, 2, 3)
+    assert checkpoint.load(tmp_path, step=2).step == 2
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert "000000002.damaged" in names  # kept aside, for whoever wants to look
 
 
 def test_a_missing_piece_is_noticed_too(tmp_path):
@@ -92,9 +107,16 @@ def test_a_resume_under_another_config_is_refused_with_the_difference(tmp_path):
     save(tmp_path, 1)
     other = dataclasses.replace(CONFIG, training=Training(learning_rate=0.5))
     with pytest.raises(WavegenError, match=r"training.learning_rate: 0.002 -> 0.5"):
-        checkpoint.restore(tmp_path, other, trees_of(0))
+        checkpoint.restore(tmp_path, other, VOCABULARY, trees_of(0))
     longer = dataclasses.replace(CONFIG, training=Training(steps=5000))
-    assert checkpoint.restore(tmp_path, longer, trees_of(0)) is not None
+    assert checkpoint.restore(tmp_path, longer, VOCABULARY, trees_of(0)) is not None
+
+
+def test_a_resume_on_a_corpus_of_other_labels_is_refused_as_that(tmp_path):
+    save(tmp_path, 1)
+    other = dataclasses.replace(VOCABULARY, labels={"instrument": ("bell", "organ", "tuba")})
+    with pytest.raises(WavegenError, match="other labels or notes"):
+        checkpoint.restore(tmp_path, CONFIG, other, trees_of(0))
 
 
 def test_a_run_without_checkpoints_says_so(tmp_path):

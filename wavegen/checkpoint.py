@@ -8,8 +8,10 @@ array, compared on every load.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +34,7 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every thread
 
 
 class Loaded(NamedTuple):
-    """The state of a training as it was saved; `skipped` names damaged newer checkpoints."""
+    """The state of a training as it was saved; `skipped` says what was wrong with newer ones."""
 
     step: int
     params: Any
@@ -131,10 +133,13 @@ def about(run: Path, step: int) -> dict[str, Any]:
     return found
 
 
-def load(run: Path, step: int | None = None) -> Trained:
+def load(
+    run: Path, step: int | None = None, on_damage: Callable[[str], None] = lambda words: None
+) -> Trained:
     """What generation needs, from a run folder alone: the newest good checkpoint, or `step`.
 
-    The parameters are the moving average (EMA) of the training.
+    The parameters are the moving average (EMA) of the training. `on_damage` is told of each
+    newer checkpoint that could not be read.
     """
     errors = []
     for candidate in _candidates(run, step):
@@ -144,6 +149,8 @@ def load(run: Path, step: int | None = None) -> Trained:
             vocabulary = Vocabulary.from_dict(told["vocabulary"])
             graphdef, shapes = network.structure(config, vocabulary)
             restored = _restore(run, candidate, {"ema": shapes}, told)
+            for words in errors:
+                on_damage(f"checkpoint passed over: {words}")
             return Trained(config, vocabulary, graphdef, restored["ema"], candidate)
         except WavegenError:
             raise
@@ -152,11 +159,15 @@ def load(run: Path, step: int | None = None) -> Trained:
     raise _none_good(run, errors)
 
 
-def restore(run: Path, config: Config, trees: dict[str, Any]) -> Loaded | None:
+def restore(
+    run: Path, config: Config, vocabulary: Vocabulary, trees: dict[str, Any]
+) -> Loaded | None:
     """The newest good state of a training, or None where nothing was saved yet.
 
     `trees` gives the shapes of "params", "ema" and "optimizer". A config that differs in
-    what the training depends on is refused.
+    what the training depends on is refused, and so is a corpus of other labels or notes.
+    Damaged checkpoints after the one that is taken are renamed to `STEP.damaged`, since
+    the training will come to these steps again.
     """
     skipped = []
     for candidate in reversed(steps(run)):
@@ -164,7 +175,16 @@ def restore(run: Path, config: Config, trees: dict[str, Any]) -> Loaded | None:
             told = about(run, candidate)
             saved = configs.from_dict(told["config"], where=f"checkpoint {candidate}")
             _refuse_other_config(run, saved, config)
+            if Vocabulary.from_dict(told["vocabulary"]) != vocabulary:
+                raise WavegenError(
+                    f"{run} was trained on a corpus of other labels or notes",
+                    "the corpus that the run began with",
+                    "choose another --run folder",
+                )
             restored = _restore(run, candidate, trees, told)
+            for damaged in (step for step in steps(run) if step > candidate):
+                path = folder(run) / f"{damaged:0{STEP_DIGITS}d}"
+                path.rename(_unused(path.with_suffix(".damaged")))
             return Loaded(candidate, skipped=skipped, **restored)
         except WavegenError:
             raise
@@ -221,6 +241,12 @@ def _refuse_other_config(run: Path, saved: Config, config: Config) -> None:
             "the config that the run began with",
             f"use {run / 'config.toml'}, or choose another --run folder",
         )
+
+
+def _unused(path: Path) -> Path:
+    """`path`, or with a number after it the first that is not there."""
+    numbered = (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+    return next(p for p in itertools.chain([path], numbered) if not p.exists())
 
 
 def _none_good(run: Path, errors: list[str]) -> WavegenError:

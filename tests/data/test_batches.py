@@ -163,7 +163,9 @@ def test_signals_that_nobody_wants_take_no_room(train):
 
 
 def test_whole_recordings_carry_loss_everywhere_and_nowhere_after(train):
-    batch = batches.whole(train, [3, 0, 9], CONFIG, train.vocabulary)
+    longest = int(train.lengths[[3, 0, 9]].max())
+    frames = -(-longest // CONFIG.model.hop_length)
+    batch = batches.stretch(train, [3, 0, 9], CONFIG, train.vocabulary, 0, frames)
     assert batch.valid.all()
     assert batch.codes.shape == batch.weights.shape
     for row, item in enumerate((3, 0, 9)):
@@ -172,6 +174,17 @@ def test_whole_recordings_carry_loss_everywhere_and_nowhere_after(train):
         np.testing.assert_array_equal(
             batch.codes[row, :length], mulaw.encode(train.read(item) / 32767, 256)
         )
+
+
+def test_stretches_one_after_the_other_are_the_whole(train):
+    whole = batches.stretch(train, [3, 0, 9], CONFIG, train.vocabulary, 0, 60)
+    parts = [
+        batches.stretch(train, [3, 0, 9], CONFIG, train.vocabulary, first, count)
+        for first, count in ((0, 7), (7, 20), (27, 33))
+    ]
+    for name in ("codes", "weights", "valid", "notes"):
+        joined = np.concatenate([getattr(part, name) for part in parts], axis=1)
+        np.testing.assert_array_equal(joined, getattr(whole, name))
 
 
 def test_a_corpus_that_does_not_suit_the_config_is_refused_in_words(small_corpus):

@@ -14,7 +14,8 @@ def by_hand(graphdef, params, split, config, vocabulary):
     """Every recording alone and whole, its cross-entropy in numpy's float64."""
     net, nats, count = network.assemble(graphdef, params), 0.0, 0
     for item in range(split.num_items):
-        batch = batches.whole(split, [item], config, vocabulary)
+        frames = -(-int(split.lengths[item]) // config.model.hop_length)
+        batch = batches.stretch(split, [item], config, vocabulary, 0, frames)
         inputs = Inputs(batch.codes, batch.notes, batch.labels, batch.valid)
         logits, _ = net.logits(inputs, net.initial_state(1))
         each = optax.softmax_cross_entropy_with_integer_labels(logits, batch.codes)

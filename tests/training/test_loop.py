@@ -36,7 +36,7 @@ def final_state(run, config, corpus):
     _, params = network.create(config, corpus.vocabulary, config.training.seed)
     state = loop.initial_state(config, params)
     trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-    return checkpoint.restore(run, config, trees)
+    return checkpoint.restore(run, config, corpus.vocabulary, trees)
 
 
 def metrics(run):
@@ -144,6 +144,27 @@ def test_a_mistake_in_the_data_thread_reaches_the_caller(tmp_path, tiny, notes_c
         patch.setattr(batches, "windows", fail)
         with pytest.raises(OSError, match="the disk went away"):
             train(tiny, notes_corpus, tmp_path)
+
+
+def test_jitter_leaves_the_silence_before_a_recording_alone(tiny, notes_corpus):
+    split, vocabulary = notes_corpus.splits["train"], notes_corpus.vocabulary
+    batch = batches.windows(split, tiny, vocabulary, 0, 0)
+    heard = np.asarray(step._jittered(tiny, batch, jax.random.key(0)))
+    before = np.repeat(batch.valid, tiny.model.hop_length, axis=1) == 0
+    assert before.any()
+    np.testing.assert_array_equal(heard[before], batch.codes[before])
+    moved = np.abs(heard - batch.codes)[~before]
+    assert moved.max() == tiny.training.input_jitter
+    assert 0.5 < (moved > 0).mean() < 0.8  # of -1, 0, 1 two are moves
+
+
+def test_metrics_of_steps_that_come_again_are_not_kept_twice(tmp_path, tiny, notes_corpus):
+    path = tmp_path / "metrics.jsonl"
+    stop_at(tiny, notes_corpus, tmp_path, last=4)
+    path.write_text(path.read_text() + json.dumps({"step": 6, "nats": 1.0}) + '\n{"step": 7, "na')
+    train(tiny, notes_corpus, tmp_path)
+    steps = [line["step"] for line in metrics(tmp_path) if "nats" in line]
+    assert steps == [4, 8]
 
 
 def test_jitter_moves_what_is_heard_and_not_what_is_asked_for(tiny, notes_corpus):

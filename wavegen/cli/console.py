@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class Console:
     def result(self, tree: dict[str, Any]) -> None:
         """The last line of stdout, where --json was given."""
         if self.json:
-            print(json.dumps(_finite(tree), ensure_ascii=False), flush=True)
+            print(json.dumps(_finite(tree)), flush=True)
 
     @contextmanager
     def progress(self, doing: str, unit: str, total: float | None = None) -> Iterator[Update]:
@@ -80,10 +81,14 @@ def _bar(doing: str, unit: str, total: float | None) -> Iterator[Update]:
     from rich import progress
     from rich.console import Console as Terminal
 
+    class Amount(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> str:
+            return _amount(task.completed, task.total, unit, task.speed)
+
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
-        progress.TextColumn("{task.completed:.1f}/{task.total:.1f} " + unit),
+        Amount(),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
@@ -107,14 +112,19 @@ def _plain(doing: str, unit: str, total: float | None) -> Update:
             return
         last, rate = now, done / (now - start)
         left = f", {duration((total - done) / rate)} left" if total else ""
-        of = f"/{total:g}" if total else ""
         print(
-            f"{doing}: {done:.4g}{of} {unit}, {rate:.3g} {unit}/s{left}",
+            f"{doing}: {_amount(done, total, unit, rate)}{left}",
             file=sys.stderr,
             flush=True,
         )
 
     return update
+
+
+def _amount(done: float, total: float | None, unit: str, rate: float | None) -> str:
+    of = f"/{total:g}" if total else ""
+    speed = f", {rate:.3g} {unit}/s" if rate else ""
+    return f"{done:.4g}{of} {unit}{speed}"
 
 
 def duration(seconds: float) -> str:
@@ -136,7 +146,8 @@ def table(rows: list[tuple[str, str]]) -> str:
 def key_values(words: list[str], flag: str) -> list[tuple[str, str]]:
     """Pairs of `KEY=VALUE,...` words, as --label takes them."""
     pairs = []
-    for word in (part for text in words for part in text.split(",")):
+    # A comma parts two pairs only if another KEY= follows: values may hold commas themselves.
+    for word in (part for text in words for part in re.split(r",(?=[^,=]+=)", text)):
         key, equals, value = word.partition("=")
         if not (equals and key.strip() and value.strip()):
             raise WavegenError(f"{flag} {word}", f"{flag} KEY=VALUE, such as instrument=organ")

@@ -145,8 +145,10 @@ def _phrase(trained: Trained, draws: Draws, out: Path) -> np.ndarray:
 
 def _story(out: Path, trained: Trained, draws: Draws, labels: dict[str, str]) -> dict[str, Any]:
     """What each file says of its making."""
-    run = {"run": str(out / "run"), "step": trained.step, "labels": labels, "backend": "auto"}
-    return run | asdict(draws)
+    from wavegen.sampling import sampler
+
+    run = {"run": str(out / "run"), "step": trained.step, "labels": labels}
+    return run | asdict(draws) | {"backend": sampler.chosen("auto")}
 
 
 def _learnt(trained: Trained, found: Corpus) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _advice(platforms: list[str], configs: list[str]) -> list[str]:
     if platforms == ["cpu"]:
         advice.append(
             "JAX sees no accelerator. On a machine with an NVIDIA GPU: "
-            "pip install 'wavegen[cuda]'; on a TPU: pip install 'wavegen[tpu]'"
+            "pip install 'jax[cuda13]'; on a TPU: pip install 'jax[tpu]'"
         )
     if not configs:
         advice.append("the shipped configs are missing; name a .toml file by its path instead")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("wav16", "wav24", "float32", "flac")
 DEFAULT_SECONDS = 4.0
+DEFAULT_VELOCITY = 100
 HELD = 0.75  # share of --seconds that a note is held where --hold is not given
 
 
@@ -44,7 +45,10 @@ def run(
         str | None,
         typer.Option(metavar="P", help="MIDI pitch; `60,64,67` or `48-72` makes a file of each."),
     ] = None,
-    velocity: Annotated[int, typer.Option(help="How hard the note is struck, 1 to 127.")] = 100,
+    velocity: Annotated[
+        int | None,
+        typer.Option(help="How hard the note is struck, 1 to 127.", show_default="100"),
+    ] = None,
     hold: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds that the note is held.")
     ] = None,
@@ -79,19 +83,25 @@ def run(
     import numpy as np
 
     from wavegen import checkpoint as checkpoints
+    from wavegen.sampling import sampler
     from wavegen.sampling.sampler import Draws
 
     console = Console(json, quiet)
     kind = _format(format, out)
     draws = Draws(seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
-    trained = checkpoints.load(run, checkpoint)
+    trained = checkpoints.load(run, checkpoint, console.warn)
+    asked = _pitches(trained, pitch, console)
+    if asked == [None] and (velocity is not None or hold is not None):
+        raise WavegenError("--velocity and --hold say how a note is played; this model hears none")
+    if seconds is not None and hold is not None and hold > seconds:
+        console.warn(f"--hold {hold} is longer than --seconds {seconds}: the note is cut short")
     seconds, hold = _durations(seconds, hold)
+    velocity = DEFAULT_VELOCITY if velocity is None else velocity
     if round(seconds * trained.config.audio.sample_rate) < 1:
         raise WavegenError(
             f"--seconds {seconds} is less than one sample at {trained.config.audio.sample_rate} Hz",
             "a longer sound",
         )
-    asked = _pitches(trained, pitch, console)
     label_ids, said = choose_labels(trained, label or [], console)
     takes = _takes(out, kind, asked, num, velocity, hold, seed)
     primer_codes = _primer(trained, primer) if primer else np.zeros(0, np.int32)
@@ -103,7 +113,7 @@ def run(
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
-        "backend": backend,
+        "backend": sampler.chosen(backend),
         "labels": said,
         "primer": primer.name if primer else None,
     }

@@ -23,15 +23,15 @@ def run(
 ) -> None:
     """Say what something is: a run, a corpus, a sound file or a config (by path or name)."""
     console = Console(json, quiet)
-    facts = _facts(path)
+    facts = _facts(path, console)
     console.say(table([(name, _word(value)) for name, value in facts.items()]))
     console.result(facts)
 
 
-def _facts(path: Path) -> Facts:
+def _facts(path: Path, console: Console) -> Facts:
     if path.is_dir():
         if (path / "checkpoints").is_dir() or (path / "config.toml").is_file():
-            return _run(path)
+            return _run(path, console)
         if (path / "manifest.json").is_file():
             return _corpus(path)
         raise WavegenError(
@@ -102,7 +102,7 @@ def _model(config: Any) -> Facts:
     }
 
 
-def _run(path: Path) -> Facts:
+def _run(path: Path, console: Console) -> Facts:
     from wavegen import checkpoint
     from wavegen.model import network
 
@@ -111,7 +111,7 @@ def _run(path: Path) -> Facts:
         raise WavegenError(
             f"{path} is a run without a checkpoint", "a run that was trained", "train it further"
         )
-    trained = checkpoint.load(path)
+    trained = checkpoint.load(path, on_damage=console.warn)
     facts: Facts = {
         "what": "run",
         "checkpoints": steps,

@@ -29,7 +29,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE,...", help="Keep only recordings with these labels."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many recordings.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take so many recordings, drawn by their names.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode and resample.")] = 1,
     json: Json = False,
     quiet: Quiet = False,

@@ -73,13 +73,20 @@ def windows(split: Split, config: Config, vocabulary: Vocabulary, seed: int, ste
     return batch
 
 
-def whole(
-    split: Split, indices: Sequence[int] | np.ndarray, config: Config, vocabulary: Vocabulary
+def stretch(
+    split: Split,
+    indices: Sequence[int] | np.ndarray,
+    config: Config,
+    vocabulary: Vocabulary,
+    first_frame: int,
+    num_frames: int,
 ) -> Batch:
-    """Whole recordings side by side: no context, silence without weight after the shorter ones."""
+    """The same frames of some recordings, all with weight, without context (X = 0).
+
+    After a recording's end there is silence without weight.
+    """
     items = np.asarray(indices, np.int64)
-    num_frames = -(-int(split.lengths[items].max()) // config.model.hop_length)
-    starts = np.zeros(len(items), np.int64)
+    starts = np.full(len(items), first_frame, np.int64)
     return _gather(split, config, vocabulary, items, starts, num_frames, context=0)
 
 

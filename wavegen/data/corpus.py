@@ -105,8 +105,10 @@ def prepare(
     if not report.kept:
         shutil.rmtree(partial)
         raise _nothing_kept(sources, report)
-    (partial / shards.JOURNAL).unlink()
+    if out.exists():
+        out.rmdir()  # an empty folder; not every system lets another be renamed onto it
     os.replace(partial, out)
+    (out / shards.JOURNAL).unlink()
     return report
 
 
@@ -117,7 +119,7 @@ def _check(
     pitches: tuple[int, int] | None,
     limit: int | None,
 ) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         is_corpus = (out / "manifest.json").is_file()
         raise WavegenError(
             f"{out} exists" + (" and holds a corpus" if is_corpus else ""),
@@ -127,6 +129,12 @@ def _check(
     partial = out.with_name(out.name + ".partial")
     if not partial.is_dir():
         files.make_room(partial)
+    elif any(partial.iterdir()) and not (partial / shards.JOURNAL).is_file():
+        raise WavegenError(
+            f"{partial} is in the way: it is not the unfinished work of a prepare",
+            "a free name to work under",
+            "move it, or choose another --out",
+        )
     if not files.LOWEST_RATE <= sample_rate <= 384_000:
         raise WavegenError(f"the sample rate is {sample_rate} Hz", "1000 to 384000 Hz")
     if pitches and not 0 <= pitches[0] <= pitches[1] <= 127:

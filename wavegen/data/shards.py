@@ -50,8 +50,8 @@ class Store:
             self.entries = []
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            first = json.dumps({"fingerprint": fingerprint}) + "\n"
-            (folder / JOURNAL).write_text(first, encoding="utf-8")
+            first = (json.dumps({"fingerprint": fingerprint}) + "\n").encode()
+            (folder / JOURNAL).write_bytes(first)
             size = len(first)
         self._ends = self._cut_to_journal()  # split -> (shard, samples in it)
         self._journal = (folder / JOURNAL).open("r+b")

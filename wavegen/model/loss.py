@@ -33,8 +33,11 @@ def score(
     weights: Array,  # [B, T] float32
 ) -> Score:
     """Cross-entropy of the true codes, computed in float32, chunk by chunk."""
-    S = skip_sum.shape[-1]
-    chunk = math.gcd(codes.size, CHUNK_SAMPLES)
+    fill = -codes.size % CHUNK_SAMPLES  # samples without weight, so that all chunks are whole
+
+    def parted(array: Array, width: int) -> Array:
+        flat = jnp.reshape(array, (codes.size, width))
+        return jnp.pad(flat, ((0, fill), (0, 0))).reshape(-1, CHUNK_SAMPLES, width)
 
     @jax.checkpoint
     def one(part: tuple[Array, Array, Array]) -> Score:
@@ -44,7 +47,8 @@ def score(
         hit = (jnp.argmax(logits, axis=-1) == target).astype(jnp.float32)
         return Score(jnp.sum(nats * weight), jnp.sum(hit * weight), jnp.sum(weight))
 
-    parts = (skip_sum.reshape(-1, chunk, S), codes.reshape(-1, chunk), weights.reshape(-1, chunk))
+    S = skip_sum.shape[-1]
+    parts = (parted(skip_sum, S), parted(codes, 1)[..., 0], parted(weights, 1)[..., 0])
     return jax.tree.map(jnp.sum, jax.lax.map(one, parts))
 
 

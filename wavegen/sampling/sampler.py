@@ -76,11 +76,15 @@ def stream(
     A block is one frame where the network feeds on its own past, else a quarter second.
     Raises BackendError at once where the backend that was named cannot run here.
     """
+    return _blocks(trained, request, draws, chosen(backend))
+
+
+def chosen(backend: str) -> str:
+    """The backend that a name means here; "auto" means the fastest that can run."""
     try:
-        backends.choose(backend)
+        return backends.choose(backend)
     except (backends.BackendUnavailable, ValueError) as error:
         raise BackendError(str(error)) from None
-    return _blocks(trained, request, draws, backend)
 
 
 def _blocks(trained: Trained, request: Request, draws: Draws, backend: str) -> Iterator[np.ndarray]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -45,10 +45,12 @@ def split(
     limit = None if max_seconds is None else round(max_seconds * config.audio.sample_rate)
     indices, longest = _choose(recordings.lengths, limit)
     totals = np.zeros(3)
+    fresh = network.assemble(graphdef, params).initial_state(BATCH)
     for start in range(0, len(indices), BATCH):
-        group = indices[start : start + BATCH]
-        batch = batches.whole(recordings, group, config, vocabulary)
-        totals += _recordings(graphdef, params, batch, config, longest)
+        group, state = indices[start : start + BATCH], fresh
+        for batch in _chunks(recordings, group, config, vocabulary, longest):
+            score, state = _chunk(graphdef, params, batch, state)
+            totals += np.array([float(part) for part in score])
     nats, hits, weight = totals.tolist()
     return Evaluation(loss.bits(nats / weight), hits / weight, int(weight))
 
@@ -63,65 +65,31 @@ def _choose(lengths: np.ndarray, limit: int | None) -> tuple[np.ndarray, int | N
     return chosen[order], max(1, limit // len(chosen))
 
 
-def _recordings(
-    graphdef: nnx.GraphDef, params: Params, batch: Batch, config: Config, longest: int | None
-) -> np.ndarray:
-    """Sums of nats, hits and weights over up to BATCH recordings."""
+def _chunks(
+    recordings: Split,
+    group: np.ndarray,  # up to BATCH items
+    config: Config,
+    vocabulary: Vocabulary,
+    longest: int | None,
+) -> Iterator[Batch]:
+    """The group's recordings chunk by chunk, always BATCH rows: one compilation serves all."""
     P = config.model.hop_length
-    chunk_frames = max(1, CHUNK_SAMPLES // P)
-    weights = batch.weights
-    if longest is not None:
-        weights = weights * (np.arange(weights.shape[1]) < longest)
-    frames = -(-int(np.flatnonzero(weights.any(axis=0)).max() + 1) // P)
-    batch, weights = _pad(batch, weights, -(-frames // chunk_frames) * chunk_frames, P)
-
-    state = network.assemble(graphdef, params).initial_state(BATCH)
-    total = np.zeros(3)
-    for first in range(0, frames, chunk_frames):
-        last = first + chunk_frames
-        inputs = Inputs(
-            codes=batch.codes[:, first * P : last * P],
-            notes=batch.notes[:, first:last],
-            labels=batch.labels,
-            valid=batch.valid[:, first:last],
-        )
-        score, state = _chunk(graphdef, params, inputs, weights[:, first * P : last * P], state)
-        total += np.array([float(part) for part in score])
-    return total
-
-
-def _pad(batch: Batch, weights: np.ndarray, frames: int, P: int) -> tuple[Batch, np.ndarray]:
-    """Exactly BATCH rows and `frames` frames, so that all chunks share one compilation."""
-
-    def fit(array: np.ndarray, size: int | None) -> np.ndarray:
-        rows = BATCH - array.shape[0]
-        array = np.pad(array, [(0, rows)] + [(0, 0)] * (array.ndim - 1), mode="edge")
-        if size is None:
-            return array
-        array = array[:, :size]
-        more = [(0, 0), (0, size - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
-        return np.pad(array, more)
-
-    weights = fit(weights, frames * P)
-    weights[batch.codes.shape[0] :] = 0.0
-    padded = Batch(
-        codes=fit(batch.codes, frames * P),
-        weights=weights,
-        valid=fit(batch.valid, frames),
-        notes=fit(batch.notes, frames),
-        labels=fit(batch.labels, None),
-    )
-    return padded, weights
+    num_frames = max(1, CHUNK_SAMPLES // P)
+    rows = np.resize(group, BATCH)  # repeats some where there are fewer
+    end = int(recordings.lengths[group].max())
+    end = end if longest is None else min(end, longest)
+    for first in range(0, -(-end // P), num_frames):
+        batch = batches.stretch(recordings, rows, config, vocabulary, first, num_frames)
+        batch.weights[len(group) :] = 0
+        batch.weights[:, max(0, end - first * P) :] = 0
+        yield batch
 
 
 @partial(jax.jit, static_argnums=0)
 def _chunk(
-    graphdef: nnx.GraphDef,
-    params: Params,
-    inputs: Inputs,
-    weights: np.ndarray,  # [B, T]
-    state: SequenceState,
+    graphdef: nnx.GraphDef, params: Params, batch: Batch, state: SequenceState
 ) -> tuple[Score, SequenceState]:
     net = network.assemble(graphdef, params)
+    inputs = Inputs(batch.codes, batch.notes, batch.labels, batch.valid)
     skip_sum, state = net.skip_sum(inputs, state)
-    return loss.score(net.wavenet, skip_sum, jnp.asarray(inputs.codes), weights), state
+    return loss.score(net.wavenet, skip_sum, batch.codes, batch.weights), state

@@ -89,7 +89,9 @@ def train(
     if first >= config.training.steps:
         on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
         return Outcome(first, False, None)
-    _open_run(run, config, corpus)
+    if not _has_validation(corpus):
+        on_note("the corpus has no split named valid: bits per sample will not be validated")
+    _open_run(run, config, corpus, first)
     with (
         closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
         (run / "metrics.jsonl").open("a", encoding="utf-8") as log,
@@ -119,29 +121,33 @@ class _Loop(NamedTuple):
     def run(self, state: TrainState, ready: Iterator[Batch], stop: threading.Event) -> Outcome:
         """Steps until the end or until `stop` is set; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, since = int(state.step), None, (int(state.step), time.monotonic())
+        step, bits, since, compiled = int(state.step), None, (0, 0.0), False
+        stopping = False
         for batch in ready:
             state, metrics = train_step(self.config, self.graphdef, state, batch)
+            if not compiled:
+                jax.block_until_ready(metrics)
+                compiled, since = True, (step + 1, time.monotonic())
             step += 1
-            last = step == plan.steps
+            last, stopping = step == plan.steps, stop.is_set()
             if step % plan.log_every == 0 or last:
                 since = self._log(step, metrics, since)
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
-            if step % plan.save_every == 0 or last or stop.is_set():
+            if step % plan.save_every == 0 or last or stopping:
                 _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
                 self._save(step, state, fresh)
-            if stop.is_set():
+            if stopping:
                 break
-        return Outcome(step, stop.is_set() and step < plan.steps, bits)
+        return Outcome(step, stopping and step < plan.steps, bits)
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
         _refuse_astray(step, metrics)
         nats = float(metrics.nats)
         now, plan = time.monotonic(), self.config.training
-        rate = (step - since[0]) / (now - since[1])
+        rate = max(1, step - since[0]) / max(1e-6, now - since[1])
         samples = float(metrics.weight) * rate
         entry = Progress(
             step=step,
@@ -149,7 +155,7 @@ class _Loop(NamedTuple):
             nats=nats,
             bits_per_sample=loss.bits(nats),
             accuracy=float(metrics.accuracy),
-            learning_rate=float(np.asarray(optimizer.schedule(plan)(step))),
+            learning_rate=float(np.asarray(optimizer.schedule(plan)(step - 1))),
             gradient_norm=float(metrics.gradient_norm),
             steps_per_second=rate,
             samples_per_second=samples,
@@ -161,13 +167,12 @@ class _Loop(NamedTuple):
         return step, now
 
     def _validate(self, step: int, state: TrainState) -> float | None:
-        recordings = self.corpus.splits.get("valid")
-        if recordings is None or not recordings.num_items:
+        if not _has_validation(self.corpus):
             return None
         found = evaluate.split(
             self.graphdef,
             state.ema,
-            recordings,
+            self.corpus.splits["valid"],
             self.config,
             self.corpus.vocabulary,
             self.config.training.validation_seconds,
@@ -190,7 +195,7 @@ def _refuse_astray(step: int, metrics: Metrics) -> None:
             raise WavegenError(
                 f"the {name} is {float(value)} at step {step}: the training has gone astray",
                 "a finite number",
-                "lower training.learning_rate or training.clip_norm; what was saved before is kept",
+                "begin another --run with a lower training.learning_rate; what was saved is kept",
             )
 
 
@@ -203,29 +208,26 @@ def _resume(
 ) -> TrainState:
     """The newest good state of the run, or the fresh one where there is none."""
     trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-    loaded = checkpoint.restore(run, config, trees)
+    loaded = checkpoint.restore(run, config, vocabulary, trees)
     if loaded is None:
         return state
-    told = Vocabulary.from_dict(checkpoint.about(run, loaded.step)["vocabulary"])
-    if told != vocabulary:
-        raise WavegenError(
-            f"{run} was trained on a corpus of other labels or notes",
-            "the corpus that the run began with",
-            "choose another --run folder",
-        )
     for damaged in loaded.skipped:
         on_note(f"checkpoint passed over, {damaged}")
     on_note(f"going on from step {loaded.step}")
     return TrainState(jnp.int32(loaded.step), loaded.params, loaded.ema, loaded.optimizer)
 
 
-def _open_run(run: Path, config: Config, corpus: Corpus) -> None:
-    """Writes what the run is: config.toml and environment.json."""
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "config.toml").write_text(configs.to_toml(config), encoding="utf-8")
-    except OSError as error:
-        raise WavegenError(f"{run} cannot be written: {error.strerror}") from None
+def _has_validation(corpus: Corpus) -> bool:
+    return "valid" in corpus.splits and corpus.splits["valid"].num_items > 0
+
+
+def _open_run(run: Path, config: Config, corpus: Corpus, first: int) -> None:
+    """Writes what the run is, and takes out of its metrics what is about to come again."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.toml").write_text(configs.to_toml(config), encoding="utf-8")
+    _cut_metrics(run / "metrics.jsonl", first)
+    if (run / "environment.json").exists():
+        return
     environment = {
         "wavegen": wavegen.__version__,
         "python": platform.python_version(),
@@ -235,6 +237,22 @@ def _open_run(run: Path, config: Config, corpus: Corpus) -> None:
         "corpus": str(corpus.path),
     }
     (run / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+
+
+def _cut_metrics(path: Path, first: int) -> None:
+    """Drops lines after step `first` and one that a kill cut short."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= first:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError, TypeError):
+            continue
+    beside = path.with_suffix(".partial")
+    beside.write_text("".join(kept), encoding="utf-8")
+    beside.replace(path)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def train_step(
 
 def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
     """Cross-entropy of the windows of a batch, their inputs jittered if the config says so."""
-    heard = _jittered(config, jnp.asarray(batch.codes), key)
+    heard = _jittered(config, batch, key)
     inputs = Inputs(heard, batch.notes, batch.labels, batch.valid)
     state = net.initial_state(heard.shape[0])
     skip_sum, _ = net.skip_sum(inputs, state, config.context_frames)
@@ -77,18 +77,17 @@ def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) ->
     return loss.score(net.wavenet, skip_sum, targets, batch.weights)
 
 
-def _jittered(
-    config: Config,
-    codes: jax.Array,  # [B, (X+F)*P] int32
-    key: jax.Array,
-) -> jax.Array:
+def _jittered(config: Config, batch: Batch, key: jax.Array) -> jax.Array:  # [B, (X+F)*P]
     """The codes as the network hears them; what it has to foretell stays as it was.
 
     Its own draws will not be as clean as recordings: inputs that are off by some codes make
-    it trust the notes more than the last few samples.
+    it trust the notes more than the last few samples. The silence before a recording is
+    never off: sampling begins from it too.
     """
-    reach = config.training.input_jitter
+    codes, reach = jnp.asarray(batch.codes), config.training.input_jitter
     if not reach:
         return codes
     moves = jax.random.randint(key, codes.shape, -reach, reach + 1, codes.dtype)
-    return jnp.clip(codes + moves, 0, config.audio.n_codes - 1)
+    moved = jnp.clip(codes + moves, 0, config.audio.n_codes - 1)
+    is_recording = jnp.repeat(jnp.asarray(batch.valid), config.model.hop_length, axis=1) > 0
+    return jnp.where(is_recording, moved, codes)

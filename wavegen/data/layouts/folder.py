@@ -26,7 +26,10 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
         yield Recording(source.name, functools.partial(files.read_with_facts, source), source)
         return
     for path in _walk(source, exclude):
-        name = path.relative_to(source).as_posix()
+        if isinstance(path, OSError):
+            yield Dropped(_name(Path(path.filename), source), f"cannot be read: {path.strerror}")
+            continue
+        name = _name(path, source)
         if path.name.startswith("."):
             if path.suffix.lower() in SUFFIXES:
                 yield Dropped(name, "a hidden file")
@@ -43,16 +46,22 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
             )
 
 
-def _walk(source: Path, exclude: tuple[Path, ...]) -> Iterator[Path]:
-    """Every file below `source`, in the order of the names."""
+def _name(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix()
+
+
+def _walk(source: Path, exclude: tuple[Path, ...]) -> Iterator[Path | OSError]:
+    """Every file below `source`, in the order of the names; errors for unreadable folders."""
     entered = {_identity(folder) for folder in exclude if folder.exists()}
-    for here, folders, names in os.walk(source, followlinks=True):
+    errors: list[OSError] = []
+    for here, folders, names in os.walk(source, onerror=errors.append, followlinks=True):
         if _identity(Path(here)) in entered:
             folders.clear()
             continue
         entered.add(_identity(Path(here)))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here, name) for name in sorted(names))
+    yield from errors
 
 
 def _identity(folder: Path) -> tuple[int, int]:
