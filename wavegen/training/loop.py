@@ -121,20 +121,21 @@ class _Loop(NamedTuple):
     def run(self, state: TrainState, ready: Iterator[Batch], stop: threading.Event) -> Outcome:
         """Steps until the end or until `stop` is set; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, since, compiled = int(state.step), None, (0, 0.0), False
-        stopping = False
+        step, bits, stopping = int(state.step), None, False
+        first, since = step + 1, (step, time.monotonic())
         for batch in ready:
             state, metrics = train_step(self.config, self.graphdef, state, batch)
-            if not compiled:
-                jax.block_until_ready(metrics)
-                compiled, since = True, (step + 1, time.monotonic())
             step += 1
-            last, stopping = step == plan.steps, stop.is_set()
+            last = step == plan.steps
+            if step == first and step % plan.log_every and not last:
+                jax.block_until_ready(metrics)  # so that no rate counts the compiling
+                since = (step, time.monotonic())
             if step % plan.log_every == 0 or last:
                 since = self._log(step, metrics, since)
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
+            stopping = stop.is_set()  # asked once: who stops has saved
             if step % plan.save_every == 0 or last or stopping:
                 _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
@@ -147,7 +148,7 @@ class _Loop(NamedTuple):
         _refuse_astray(step, metrics)
         nats = float(metrics.nats)
         now, plan = time.monotonic(), self.config.training
-        rate = max(1, step - since[0]) / max(1e-6, now - since[1])
+        rate = (step - since[0]) / max(1e-6, now - since[1])
         samples = float(metrics.weight) * rate
         entry = Progress(
             step=step,
