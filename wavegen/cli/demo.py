@@ -103,26 +103,26 @@ def _notes(trained: Trained, draws: Draws, out: Path) -> Sounds:
     import numpy as np
 
     from wavegen.audio import files
-    from wavegen.cli import generate
+    from wavegen.cli import takes
 
     span = (0, round(NOTE_SECONDS * trained.config.audio.sample_rate))
     sounds = {}
     for timbre in TIMBRES:
-        takes = [
-            generate.Take(
+        planned = [
+            takes.Take(
                 out / "notes" / f"{timbre}_pitch{pitch:03d}.wav", 0, pitch, VELOCITY, HELD_SECONDS
             )
             for pitch in PITCHES
         ]
-        label_ids, said = generate.choose_labels(trained, [f"instrument={timbre}"], Console())
-        request = generate.make_request(
-            trained, takes, label_ids, np.zeros(0, np.int32), NOTE_SECONDS
+        label_ids, said = takes.choose_labels(trained, [f"instrument={timbre}"], Console())
+        request = takes.make_request(
+            trained, planned, label_ids, np.zeros(0, np.int32), NOTE_SECONDS
         )
         story = _story(out, trained, draws, said)
-        generate.write(trained, request, draws, takes, story, "wav16", span, Console(quiet=True))
+        takes.write(trained, request, draws, planned, story, "wav16", span, Console(quiet=True))
         sounds |= {
             (timbre, pitch): files.read(take.path)[0]
-            for pitch, take in zip(PITCHES, takes, strict=True)
+            for pitch, take in zip(PITCHES, planned, strict=True)
         }
     return sounds
 
@@ -130,12 +130,12 @@ def _notes(trained: Trained, draws: Draws, out: Path) -> Sounds:
 def _phrase(trained: Trained, draws: Draws, out: Path) -> np.ndarray:
     """A tune, note by note, as one file."""
     from wavegen.audio import files
-    from wavegen.cli import generate
+    from wavegen.cli import takes
     from wavegen.music.score import Note, Score
     from wavegen.sampling import render
 
     words = [f"instrument={PHRASE_TIMBRE}"]
-    label_ids, said = generate.choose_labels(trained, words, Console(quiet=True))
+    label_ids, said = takes.choose_labels(trained, words, Console(quiet=True))
     score = Score(tuple(Note(onset, held, pitch, VELOCITY) for onset, held, pitch in PHRASE))
     sound = render.render(trained, score, label_ids, draws)
     story = _story(out, trained, draws, said)
