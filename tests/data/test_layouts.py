@@ -119,5 +119,5 @@ def test_a_split_that_was_only_silence_is_drawn_from_the_rest(tmp_path, make_nsy
 def test_the_synthetic_layout_needs_no_source_and_obeys_the_pitches(small_corpus):
     assert small_corpus.layout == "synthetic"
     assert small_corpus.vocabulary.pitches == tuple(range(48, 73))
-    assert small_corpus.vocabulary.velocities == tuple(range(15, 128, 16))
+    assert small_corpus.vocabulary.velocities == tuple(range(31, 128, 16))
     assert "flute" in small_corpus.vocabulary.labels["instrument"]

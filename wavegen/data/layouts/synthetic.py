@@ -15,7 +15,7 @@ from wavegen.music.score import Note
 HOLD_SECONDS = 1.0
 RELEASE_SECONDS = 0.25
 PITCHES = range(36, 85)
-VELOCITIES = range(15, 128, 16)
+VELOCITIES = range(31, 128, 16)
 
 
 def recognises(source: Path) -> bool:
