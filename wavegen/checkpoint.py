@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,19 @@ class Loaded(NamedTuple):
     ema: Any
     optimizer: Any
     skipped: list[str]
+
+
+class _Damaged(Exception):
+    """A checkpoint that cannot be read, or is not what was written."""
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Whatever a reading raises becomes _Damaged: for broken files Orbax raises bare Exceptions."""
+    try:
+        yield
+    except Exception as error:
+        raise _Damaged(_short(error)) from error
 
 
 def folder(run: Path) -> Path:
@@ -122,8 +136,11 @@ def steps(run: Path) -> list[int]:
 
 def about(run: Path, step: int) -> dict[str, Any]:
     """What a checkpoint says of itself: config, vocabulary, checksums, format version."""
-    with _reader(run, ("about",)) as reader:
+    with _damage_told(), _reader(run, ("about",)) as reader:
         found = reader.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
+    missing = {"format_version", "config", "vocabulary", "checksums"} - set(found)
+    if missing:
+        raise _Damaged("it does not say its " + ", ".join(sorted(missing)))
     if found["format_version"] > FORMAT_VERSION:
         raise WavegenError(
             f"{folder(run) / f'{step:09d}'} has format version {found['format_version']}",
@@ -152,10 +169,8 @@ def load(
             for words in errors:
                 on_damage(f"checkpoint passed over: {words}")
             return Trained(config, vocabulary, graphdef, restored["ema"], candidate)
-        except WavegenError:
-            raise
-        except Exception as error:  # Orbax raises bare Exceptions for damaged files
-            errors.append(f"step {candidate}: {_short(error)}")
+        except _Damaged as error:
+            errors.append(f"step {candidate}: {error}")
     raise _none_good(run, errors)
 
 
@@ -186,10 +201,8 @@ def restore(
                 path = folder(run) / f"{damaged:0{STEP_DIGITS}d}"
                 path.rename(_unused(path.with_suffix(".damaged")))
             return Loaded(candidate, skipped=skipped, **restored)
-        except WavegenError:
-            raise
-        except Exception as error:  # Orbax raises bare Exceptions for damaged files
-            skipped.append(f"step {candidate}: {_short(error)}")
+        except _Damaged as error:
+            skipped.append(f"step {candidate}: {error}")
     if skipped:
         raise _none_good(run, skipped)
     return None
@@ -221,13 +234,13 @@ def _restore(run: Path, step: int, trees: dict[str, Any], told: dict[str, Any]) 
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), trees
     )
     args = {name: ocp.args.StandardRestore(tree) for name, tree in shapes.items()}
-    with _reader(run, tuple(trees)) as reader:
+    with _damage_told(), _reader(run, tuple(trees)) as reader:
         restored = reader.restore(step, args=ocp.args.Composite(**args))
     for name in trees:
         wanted, found = told["checksums"][name], checksums(restored[name])
         damaged = [path for path in wanted if wanted[path] != found.get(path)]
         if damaged:
-            raise ValueError(f"{name}{damaged[0]} is damaged: its checksum differs")
+            raise _Damaged(f"{name}{damaged[0]} is damaged: its checksum differs")
     return {name: restored[name] for name in trees}
 
 
