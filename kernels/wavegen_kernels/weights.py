@@ -16,9 +16,11 @@ Array = Any  # a numpy array or a jax array
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StackWeights:
     """Everything that the sample-by-sample loop multiplies with; float32.
+
+    Two are equal only if they are one: what is known of weights is kept by their identity.
 
     Tap k of a convolution with dilation d looks k*d samples back, so tap 0 is "now".
     """

@@ -4,18 +4,23 @@ import pytest
 from wavegen_kernels import backends, cases, random, weights
 from wavegen_kernels.generate import api, reference
 
-# "reference" is what the others are compared with; a backend that cannot run here says why.
-BACKENDS = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            backends.unavailable_reason(name) is not None,
-            reason=str(backends.unavailable_reason(name)),
-        ),
-    )
-    for name in backends.NAMES
-    if name != "reference"
-]
+
+def ways(precisions, *more):
+    """Backends and precisions to be tested; one that cannot run here says why."""
+    found = []
+    for name in (*backends.NAMES[1:], *more):
+        for precision in precisions:
+            reason = backends.unavailable_reason(name, precision)
+            if precision == "float32" or name == "numba_cpu":
+                mark = pytest.mark.skipif(reason is not None, reason=str(reason))
+                way = {"backend": name, "precision": precision}
+                found.append(pytest.param(way, marks=mark, id=f"{name}-{precision}"))
+    return found
+
+
+assert backends.NAMES[0] == "reference"  # what the others are compared with
+WAYS = ways(backends.PRECISIONS)
+EXACT = ways(["float32"])
 SHAPES = [*(case.name for case in cases.TINY), "small"]
 B, F, P = 2, 3, 8
 TIE = 1e-5  # what float32 logits of this size leave uncertain of a cumulative probability
@@ -55,6 +60,17 @@ def margin(logits, u, temperature, top_k, top_p):
     return min(*margins, abs(np.cumsum(p) / p.sum() - u).min(), 1)
 
 
+def exact_logits(stack, cond, codes, way):
+    """Logits [B, T, V] that draws are judged by, after the same codes.
+
+    They are the reference's; where the backend rounds the weights, they are its own.
+    """
+    way = {"backend": "reference"} if way["precision"] == "float32" else way
+    state = weights.initial_state(stack, len(codes))
+    _, logits = api.logits(stack, state, cond, codes, hop_length=P, **way)
+    return np.asarray(logits, np.float64)
+
+
 def assert_draws_agree(codes, logits, seed, streams, temperature, top_k, top_p, start=0):
     """Every code is what the reference draws from its own logits after the same codes."""
     batch, samples = codes.shape
@@ -69,13 +85,13 @@ def assert_draws_agree(codes, logits, seed, streams, temperature, top_k, top_p, 
                 assert margin(logits[b, t], *settings) < TIE
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", EXACT)
 @pytest.mark.parametrize("name", SHAPES)
-def test_teacher_forced_logits_equal_the_reference(backend, name):
+def test_teacher_forced_logits_equal_the_reference(way, name):
     stack, state, cond = problem(name)
     codes = np.random.default_rng(0).integers(0, stack.n_codes, (B, F * P))
     _, expected = api.logits(stack, state, cond, codes, hop_length=P, backend="reference")
-    after, found = api.logits(stack, state, cond, codes, hop_length=P, backend=backend)
+    after, found = api.logits(stack, state, cond, codes, hop_length=P, **way)
     assert np.abs(np.asarray(found) - expected).max() < tolerance(cases.CASES[name])
     assert 1 < expected.std() < 4  # neither a dead nor a saturated stack
     assert int(after.time) == F * P
@@ -99,10 +115,10 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("name", ["tiny_odd", "tiny_cycles"])
-def test_draws_equal_those_of_the_reference_but_for_ties(backend, name, settings):
+def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
     stack, state, cond = problem(name)
     temperature, top_k, top_p = settings
     _, codes = api.generate(
@@ -115,32 +131,28 @@ def test_draws_equal_those_of_the_reference_but_for_ties(backend, name, settings
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
-        backend=backend,
+        **way,
     )
     codes = np.asarray(codes)
-    fresh = weights.initial_state(stack, B)
-    _, logits = api.logits(stack, fresh, cond, codes, hop_length=P, backend="reference")
+    logits = exact_logits(stack, cond, codes, way)
     assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["tiny_three_taps", "small"])
-def test_plain_draws_equal_those_of_the_reference_on_other_shapes(backend, name):
+def test_plain_draws_equal_those_of_the_reference_on_other_shapes(way, name):
     stack, state, cond = problem(name)
-    _, codes = api.generate(
-        stack, state, cond, hop_length=P, seed=1, streams=STREAMS, backend=backend
-    )
+    _, codes = api.generate(stack, state, cond, hop_length=P, seed=1, streams=STREAMS, **way)
     codes = np.asarray(codes)
-    fresh = weights.initial_state(stack, B)
-    _, logits = api.logits(stack, fresh, cond, codes, hop_length=P, backend="reference")
+    logits = exact_logits(stack, cond, codes, way)
     assert_draws_agree(codes, logits, 1, STREAMS, 1.0, 0, 1.0)
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
+@pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
 @pytest.mark.parametrize("name", ["tiny_one_layer", "tiny_three_taps", "tiny_cycles"])
-def test_one_call_equals_many(backend, name):
+def test_one_call_equals_many(way, name):
     stack, _, cond = problem(name, frames=12)
-    keywords = {"hop_length": P, "seed": 9, "streams": STREAMS, "backend": backend}
+    keywords = {"hop_length": P, "seed": 9, "streams": STREAMS, **way}
     whole_state, whole = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
     for frames in (1, 5):
         state, parts = weights.initial_state(stack, B), []
@@ -154,10 +166,10 @@ def test_one_call_equals_many(backend, name):
         assert int(state.time) == int(whole_state.time) == 12 * P
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
-def test_logits_and_generation_go_the_same_way(backend):
+@pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
+def test_logits_and_generation_go_the_same_way(way):
     stack, state, cond = problem("tiny_cycles")
-    keywords = {"hop_length": P, "backend": backend}
+    keywords = {"hop_length": P, **way}
     drawn, codes = api.generate(stack, state, cond, seed=0, streams=STREAMS, **keywords)
     codes = np.asarray(codes)
     followed, _ = api.logits(stack, weights.initial_state(stack, B), cond, codes, **keywords)
@@ -166,11 +178,11 @@ def test_logits_and_generation_go_the_same_way(backend):
     np.testing.assert_array_equal(followed.codes, drawn.codes)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_stream_does_not_depend_on_its_batch(backend):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stream_does_not_depend_on_its_batch(way):
     stack, _, cond = problem("small", batch=5)
     streams = np.array([30, 2, 7, 2**32 - 1, 0])
-    keywords = {"hop_length": P, "seed": 3, "backend": backend}
+    keywords = {"hop_length": P, "seed": 3, **way}
     state = weights.initial_state(stack, 5)
     _, together = api.generate(stack, state, cond, streams=streams, **keywords)
     for b in range(5):
@@ -180,16 +192,16 @@ def test_a_stream_does_not_depend_on_its_batch(backend):
             continue
         # A matrix product may round by batch size. The first difference must then be a tie.
         first = int(np.argmax(np.asarray(alone[0]) != np.asarray(together[b])))
-        state, codes = weights.initial_state(stack, 1), np.asarray(alone)
-        _, logits = api.logits(stack, state, cond[one], codes, hop_length=P, backend="reference")
+        assert way["backend"] != "numba_cpu"  # whose sums do not depend on the batch
+        logits = exact_logits(stack, cond[one], np.asarray(alone), way)
         u = random.uniforms(3, streams[b], first, np)
         assert margin(logits[0, first], u, 1.0, 0, 1.0) < TIE
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "reference"])
-def test_forced_codes_come_back_and_use_up_their_draws(backend):
+@pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
+def test_forced_codes_come_back_and_use_up_their_draws(way):
     stack, _, cond = problem("tiny_cycles")
-    keywords = {"hop_length": P, "seed": 6, "streams": STREAMS, "backend": backend}
+    keywords = {"hop_length": P, "seed": 6, "streams": STREAMS, **way}
     _, free = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
     free = np.asarray(free)
     forced = np.full((B, F * P), -1)
@@ -205,13 +217,13 @@ def test_forced_codes_come_back_and_use_up_their_draws(backend):
     np.testing.assert_array_equal(codes, primer)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_draws_of_logits_match_softmax_frequencies(backend):
+@pytest.mark.parametrize("way", WAYS)
+def test_draws_of_logits_match_softmax_frequencies(way):
     stack, state, cond = problem("tiny_one_layer", batch=1, frames=1)
     streams = 20_000
     state = weights.initial_state(stack, streams)
     many = np.repeat(cond, streams, axis=0)
-    keywords = {"hop_length": 1, "backend": backend}
+    keywords = {"hop_length": 1, **way}
     _, codes = api.generate(stack, state, many, seed=2, streams=np.arange(streams), **keywords)
     _, logits = api.logits(stack, weights.initial_state(stack, 1), cond, [[0]], **keywords)
     p = np.exp(np.asarray(logits[0, 0], np.float64))

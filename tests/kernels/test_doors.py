@@ -41,6 +41,7 @@ NAN = np.where(np.arange(GOOD["cond"].size).reshape(GOOD["cond"].shape) == 7, np
         ({"forced": np.zeros((2, 3), int)}, r"forced must be integers of shape \[2, 12\]"),
         ({"forced": np.full((2, 12), 64)}, r"forced must lie in -1 ... 63, got 64"),
         ({"backend": "xla_scn"}, "no backend 'xla_scn'; did you mean 'xla_scan'?"),
+        ({"precision": "bfloat"}, "no precision 'bfloat'; did you mean 'bfloat16'?"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_value(changed, text):
@@ -66,8 +67,21 @@ def test_auto_chooses_a_backend_that_runs_here():
 
 
 def test_only_auto_looks_for_another_backend(monkeypatch):
-    missing = lambda name: "needs a machine of gold" if name == "reference" else None
+    missing = lambda name, precision: None if name == "xla_scan" else "needs a machine of gold"
     monkeypatch.setattr(backends, "unavailable_reason", missing)
     with pytest.raises(backends.BackendUnavailable, match=r"'reference' .* a machine of gold"):
         backends.choose("reference")
     assert backends.choose("auto") == "xla_scan"
+
+
+def test_a_backend_that_cannot_round_weights_says_so():
+    with pytest.raises(backends.BackendUnavailable, match=r"xla_scan.* computes in float32 only"):
+        call(backend="xla_scan", precision="bfloat16")
+
+
+def test_int8_without_a_dot_product_says_what_would_run(monkeypatch):
+    from wavegen_kernels.cpu import machine
+
+    monkeypatch.setattr(machine, "dot_product", lambda: None)
+    with pytest.raises(backends.BackendUnavailable, match=r"VNNI.* bfloat16 runs on every CPU"):
+        call(backend="auto", precision="int8")

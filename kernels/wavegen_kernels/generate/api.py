@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
 
-# Weights that were found finite, by identity. Reading all of them costs as much as a sample or
-# two, and a sampler comes through this door with the same ones at every frame.
-_checked: WeakValueDictionary[int, StackWeights] = WeakValueDictionary()
+# Weights that were found finite. Reading all of them costs as much as a sample or two, and a
+# sampler comes through this door with the same ones at every frame.
+_checked: WeakSet[StackWeights] = WeakSet()
 
 
 def generate(
@@ -33,6 +33,7 @@ def generate(
     top_p: Array | float = 1.0,  # number or [B, F]
     forced: Array | None = None,  # [B, F*P] integers
     backend: str = "auto",
+    precision: str = "float32",
 ) -> tuple[StepState, Array]:  # codes [B, F*P] int32
     """The state after F frames, and their codes, each in 0 ... V-1, drawn one after the other.
 
@@ -47,6 +48,9 @@ def generate(
     reaches it (1 is off). `forced` holds codes that stand fixed, and -1 where one shall be
     drawn; a fixed one uses its random number up all the same.
 
+    `precision` is how the weights are held: "float32" as they are, "bfloat16" rounded (inputs
+    and sums stay float32), "int8" with inputs rounded to bytes too; the last two on numba_cpu.
+
     State is a value: one call with 100 frames gives the bits of a hundred calls with one. The
     state passed in is spent, its buffers may be reused. Put weights on the device once
     (jax.device_put), or every call copies them.
@@ -54,7 +58,7 @@ def generate(
     Raises ValueError for shapes, ranges and an unknown backend, and for weights or conditioning
     that are not finite: `cond` is looked at in every call, weights when they are first seen,
     so do not change their arrays in place. Raises backends.BackendUnavailable where the named
-    backend cannot run here.
+    backend cannot run here, or not in this precision.
 
     >>> from wavegen_kernels import cases, weights
     >>> case = cases.CASES["tiny_cycles"]
@@ -78,7 +82,7 @@ def generate(
         raise ValueError(f"top_p must lie in (0, 1], got {top_p.min()} ... {top_p.max()}")
     if forced is None:
         forced = np.full((B, F * hop_length), -1, np.int32)
-    return _backend(backend).generate(
+    return _backend(backend, precision).generate(
         weights,
         state,
         cond,
@@ -89,6 +93,7 @@ def generate(
         top_k=top_k,
         top_p=top_p,
         forced=_codes("forced", forced, (B, F * hop_length), -1, weights.n_codes),
+        precision=precision,
     )
 
 
@@ -100,6 +105,7 @@ def logits(
     *,
     hop_length: int,
     backend: str = "auto",
+    precision: str = "float32",
 ) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
     """The state after these codes, and the logits that each of them was to be drawn from.
 
@@ -108,11 +114,12 @@ def logits(
     """
     B, F = _check(weights, state, cond, hop_length)
     codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
-    return _backend(backend).logits(weights, state, cond, codes, hop_length=hop_length)
+    run = _backend(backend, precision).logits
+    return run(weights, state, cond, codes, hop_length=hop_length, precision=precision)
 
 
-def _backend(name: str) -> Any:
-    return import_module(f"wavegen_kernels.generate.{backends.choose(name)}")
+def _backend(name: str, precision: str) -> Any:
+    return import_module(f"wavegen_kernels.generate.{backends.choose(name, precision)}")
 
 
 def _check(
@@ -132,10 +139,10 @@ def _check(
         raise ValueError(f"the state has {found}, the weights and cond ask for {want}")
     if not _finite(cond):
         raise ValueError("cond holds values that are not finite")
-    if _checked.get(id(weights)) is not weights:
+    if weights not in _checked:
         if not all(_finite(leaf) for leaf in jax.tree.leaves(weights)):
             raise ValueError("weights hold values that are not finite")
-        _checked[id(weights)] = weights
+        _checked.add(weights)
     return B, F
 
 

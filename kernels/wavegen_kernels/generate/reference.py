@@ -9,8 +9,10 @@ from wavegen_kernels import random
 from wavegen_kernels.weights import StackWeights, StepState
 
 
-def generate(weights, state, cond, *, hop_length, seed, streams, temperature, top_k, top_p, forced):
-    """See wavegen_kernels.generate.api.generate."""
+def generate(
+    weights, state, cond, *, hop_length, seed, streams, temperature, top_k, top_p, forced, precision
+):
+    """See wavegen_kernels.generate.api.generate; always exact, whatever the precision."""
     weights, cond, codes = _exact(weights), np.asarray(cond), np.empty_like(forced)
     for t in range(codes.shape[1]):
         f = t // hop_length
@@ -23,7 +25,7 @@ def generate(weights, state, cond, *, hop_length, seed, streams, temperature, to
     return state, codes
 
 
-def logits(weights, state, cond, codes, *, hop_length):
+def logits(weights, state, cond, codes, *, hop_length, precision):
     """See wavegen_kernels.generate.api.logits."""
     weights, cond, rows = _exact(weights), np.asarray(cond), []
     for t in range(codes.shape[1]):

@@ -36,8 +36,9 @@ def generate(
     top_k: Array,  # [B, F]
     top_p: Array,  # [B, F]
     forced: Array,  # [B, F*P]
+    precision: str,
 ) -> tuple[StepState, Array]:  # codes [B, F*P]
-    """See wavegen_kernels.generate.api.generate."""
+    """See wavegen_kernels.generate.api.generate; float32 is the only precision."""
     # Decided outside the loop, so that plain sampling pays for no sort.
     filtered = bool(np.any(np.asarray(top_k) > 0) or np.any(np.asarray(top_p) < 1))
     settings = (temperature, top_k, top_p)
@@ -53,8 +54,9 @@ def logits(
     codes: Array,  # [B, T]
     *,
     hop_length: int,
+    precision: str,
 ) -> tuple[StepState, Array]:  # logits [B, T, V]
-    """See wavegen_kernels.generate.api.logits."""
+    """See wavegen_kernels.generate.api.logits; float32 is the only precision."""
     return _logits(weights, state, cond, codes, hop_length)
 
 

@@ -1,0 +1,152 @@
+"""Words for writing LLVM's vector code: the vectors of this machine, loads, stores, e^x.
+
+`b` is LLVM's builder everywhere; addresses are 64-bit numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from wavegen_kernels.cpu import machine
+
+LANES = machine.lanes()
+
+F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+FLOATS, INTS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
+BYTES = ir.VectorType(I8, 4 * LANES)
+VECTOR_BYTES = 4 * LANES
+
+# e^r for |r| <= log(2) / 2, interpolated at Chebyshev nodes; its own error is 7e-8 of the result,
+# about that of a rounding. The two-part log(2) is Cody and Waite's, 1980.
+_LOG2 = float(np.log(2))
+_LOG2_HIGH = 0.693359375  # nine bits, so that small multiples of it are exact
+_EXP = np.polynomial.Chebyshev.interpolate(np.exp, 5, domain=[-_LOG2 / 2, _LOG2 / 2])
+_COEFFICIENTS = _EXP.convert(kind=np.polynomial.Polynomial).coef
+EXP_LIMIT = 87.0  # e^88.7 is the largest float32
+
+# What the decorator gives is called with fewer arguments than the function it stands over has.
+instruction: Any = intrinsic
+
+
+def each(b, n, sources, function, target=None, fill: float = 0.0) -> None:
+    """function(byte, vectors) over n numbers, the last few masked; what it gives goes to target."""
+    size = b.mul(n, I64(4))
+    whole = b.and_(size, I64(-VECTOR_BYTES))
+    with cgutils.for_range_slice(b, I64(0), whole, I64(VECTOR_BYTES), I64) as (i, _):
+        value = function(i, *(load(b, b.add(source, i)) for source in sources))
+        if target is not None:
+            store(b, value, b.add(target, i))
+    with b.if_then(b.icmp_signed("<", whole, size), likely=False):
+        left = b.trunc(b.lshr(b.sub(size, whole), I64(2)), I32)
+        mask = b.icmp_signed("<", ir.Constant(INTS, list(range(LANES))), splat(b, left, INTS))
+        given = [_masked_load(b, b.add(source, whole), mask, fill) for source in sources]
+        value = function(whole, *given)
+        if target is not None:
+            _masked_store(b, value, b.add(target, whole), mask)
+
+
+def _masked_load(b, address, mask, fill: float):
+    place = pointer(b, address, FLOATS)
+    kinds = (place.type, I32, mask.type, FLOATS)
+    masked = external(b, f"llvm.masked.load.v{LANES}f32.p0", FLOATS, *kinds)
+    return b.call(masked, [place, I32(4), mask, constant(fill)])
+
+
+def _masked_store(b, value, address, mask) -> None:
+    place = pointer(b, address, FLOATS)
+    kinds = (FLOATS, place.type, I32, mask.type)
+    masked = external(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), *kinds)
+    b.call(masked, [value, place, I32(4), mask])
+
+
+def external(b, name: str, result, *arguments):
+    """A function of LLVM's own."""
+    return cgutils.get_or_insert_function(b.module, ir.FunctionType(result, arguments), name)
+
+
+class Rows:
+    """Addresses of rows: of the first, and of those a stride further on."""
+
+    def __init__(self, b, first, stride):
+        self.b, self.first, self.stride = b, first, stride
+
+    def row(self, m: int):
+        """Address of row m."""
+        return self.b.add(self.first, self.b.mul(self.stride, I64(m)))
+
+
+def opened(b, signature, args) -> list:
+    """The arguments: pairs of whole numbers as Rows, other tuples as lists."""
+
+    def opened(kind: Any, value):
+        if not isinstance(kind, types.BaseTuple):
+            return value
+        members = cgutils.unpack_tuple(b, value)
+        if kind == types.UniTuple(types.int64, 2):
+            return Rows(b, *members)
+        return [opened(*each) for each in zip(kind, members, strict=True)]
+
+    return [opened(*each) for each in zip(signature.args, args, strict=True)]
+
+
+def pointer(b, address, kind):
+    """The address as a pointer to numbers of a kind."""
+    return b.inttoptr(address, kind.as_pointer())
+
+
+def load(b, address, kind=FLOATS, align=4):
+    """What stands at an address."""
+    value = b.load(pointer(b, address, kind))
+    value.align = align
+    return value
+
+
+def store(b, value, address) -> None:
+    """Puts a value at an address."""
+    b.store(value, pointer(b, address, value.type)).align = 1
+
+
+def constant(value: float):
+    """A vector of one number."""
+    return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
+
+
+def splat(b, value, kind):
+    """A vector with one value in every place."""
+    empty = ir.Constant(kind, ir.Undefined)
+    first = b.insert_element(empty, value, I32(0))
+    return b.shuffle_vector(first, empty, ir.Constant(INTS, [0] * LANES))
+
+
+def fma(b, x, y, z):
+    """x * y + z, in one rounding where the machine can."""
+    return b.call(
+        external(b, f"llvm.fmuladd.v{LANES}f32", FLOATS, FLOATS, FLOATS, FLOATS), [x, y, z]
+    )
+
+
+def clamped(b, x, limit: float):
+    """x, cut off at +-limit."""
+    for sign, bound in (("<", constant(limit)), (">", constant(-limit))):
+        x = b.select(b.fcmp_ordered(sign, x, bound), x, bound)
+    return x
+
+
+def exp(b, x):
+    """e^x for |x| <= 87: 2^n e^r with n the nearest whole number to x / log(2)."""
+    # Adding 1.5 * 2^23 leaves n in the low bits, rounded by the addition itself.
+    magic = constant(1.5 * 2**23)
+    shifted = fma(b, x, constant(1 / _LOG2), magic)
+    n = b.fsub(shifted, magic)
+    r = fma(b, n, constant(-_LOG2_HIGH), x)
+    r = fma(b, n, constant(_LOG2_HIGH - _LOG2), r)
+    value = constant(_COEFFICIENTS[-1])
+    for coefficient in _COEFFICIENTS[-2::-1]:
+        value = fma(b, value, r, constant(coefficient))
+    exponent = b.shl(b.bitcast(shifted, INTS), ir.Constant(INTS, [23] * LANES))
+    return b.bitcast(b.add(exponent, b.bitcast(value, INTS)), FLOATS)
