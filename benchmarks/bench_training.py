@@ -17,14 +17,13 @@ import jax
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "kernels"), str(ROOT)]
-
-import record as records  # noqa: E402
+sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 from wavegen.config import Config, Model, Training, Vocabulary  # noqa: E402
 from wavegen.data.batches import Batch  # noqa: E402
 from wavegen.model import network  # noqa: E402
 from wavegen.training import step  # noqa: E402
+from wavegen_kernels.bench import record as records  # noqa: E402
 
 LAYERS_PER_CYCLE = 10  # dilations 1 ... 512
 

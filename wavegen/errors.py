@@ -21,9 +21,10 @@ class WavegenError(Exception):
 
 
 class BackendError(WavegenError):
-    """A sampling backend that was asked for by name cannot run on this machine."""
+    """A sampling backend or precision that was asked for by name cannot run on this machine."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            reason, do="take --backend auto, or see `wavegen doctor` for what works here"
+            reason,
+            do="leave --backend and --precision out, or see `wavegen doctor` for what works here",
         )

@@ -7,6 +7,7 @@ per frame), K taps, R residual, S skip, H head, V codes, L layers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -58,7 +59,7 @@ class StackWeights:
         """The code of amplitude zero (the upper of the two middle ones where n_codes is even)."""
         return self.n_codes // 2
 
-    @property
+    @cached_property  # every call of a kernel asks
     def queue_lengths(self) -> tuple[int, ...]:
         """Past samples that each layer's queue holds: (K-1) * dilation."""
         return tuple((self.kernel_size - 1) * d for d in self.dilations)

@@ -136,7 +136,15 @@ WRONG = [
     (GENERATE + "--out o.wav --top-k -1", ["top-k is -1"]),
     (GENERATE + "--out o.wav --top-p 0", ["top-p is 0"]),
     (GENERATE + "--out o.wav --seed -1", ["seed is -1"]),
-    (GENERATE + "--out o.wav --backend nonsense", ["no backend 'nonsense'", "--backend auto"]),
+    (GENERATE + "--out o.wav --backend nonsense", ["no backend 'nonsense'", "leave --backend"]),
+    (
+        GENERATE + "--out o.wav --precision bfloat61",
+        ["no precision 'bfloat61'", "did you mean 'bfloat16'"],
+    ),
+    (
+        GENERATE + "--out o.wav --backend xla_scan --precision bfloat16",
+        ["'xla_scan' cannot run here", "bfloat16 is a precision of numba_cpu"],
+    ),
     (GENERATE + "--out o.wav --primer nowhere.wav", ["nowhere.wav does not exist"]),
     (GENERATE + "--out o.wav --primer text.wav", ["text.wav cannot be read as sound"]),
     (GENERATE + "--out o.wav --primer good", ["good is a folder"]),

@@ -1,6 +1,8 @@
 """Progress on a terminal and elsewhere, numbers and words of flags."""
 
 import io
+import logging
+import re
 import sys
 
 import pytest
@@ -35,6 +37,52 @@ def test_a_quiet_console_shows_no_progress(capsys):
     with Console(quiet=True).progress("making", "notes") as update:
         update(1)
     assert capsys.readouterr() == ("", "")
+
+
+def log(line):
+    logging.getLogger("wavegen_kernels").info(line)
+
+
+def test_what_the_kernels_log_is_noted_once(capsys):
+    with Console().kernels_heard():
+        for line in ("compiling for %s", "compiling for %s", "something else"):
+            log(line)
+    log("too late")
+    assert capsys.readouterr() == ("", "compiling for %s\nsomething else\n")
+
+
+def test_a_quiet_console_hears_no_kernels(capsys):
+    with Console(quiet=True).kernels_heard():
+        log("compiling")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_no_other_handler_says_it_again(capsys):
+    root, other = logging.getLogger(), logging.StreamHandler(io.StringIO())
+    root.addHandler(other)
+    try:
+        with Console().kernels_heard():
+            log("compiling")
+    finally:
+        root.removeHandler(other)
+    assert other.stream.getvalue() == ""
+    assert capsys.readouterr().err == "compiling\n"
+
+
+def test_a_note_of_the_kernels_does_not_tear_the_bar_apart(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    console = Console()
+    with console.kernels_heard(), console.progress("making", "s of sound", 8.0) as update:
+        update(2)
+        log("compiling")
+    lines = [line.rpartition("\r")[2] for line in err.getvalue().split("\n")]
+    escapes = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+    plain = [escapes.sub("", line).strip() for line in lines]
+    assert plain.count("compiling") == 1  # a line of its own
+    assert all(len(line) <= 80 for line in plain)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 
 from wavegen import checkpoint
 from wavegen.audio import files, mulaw
+from wavegen.sampling import precision
+from wavegen_kernels.cpu import machine
 
 RATE = 8000
 TENTH = ("--seconds", "0.1")
@@ -150,6 +152,32 @@ def test_settings_of_the_draw_change_the_sound_as_they_say(wavegen, run, tmp_pat
     assert np.any(plain != likeliest)
 
 
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_what_ran_stands_in_the_file_and_in_the_json(wavegen, run, tmp_path, asked):
+    out = tmp_path / "a.wav"
+    ended = wavegen("generate", "--run", run, "--out", out, *NOTE, "--precision", asked, "--json")
+    assert ended.code == 0, ended.err
+    for said in (last_json(ended.out), files.provenance(out) or {}):
+        assert (said["backend"], said["precision"]) == ("numba_cpu", asked)
+
+
+def test_auto_names_the_precision_that_it_took(wavegen, run, tmp_path):
+    out, same = tmp_path / "a.wav", tmp_path / "b.wav"
+    assert wavegen("generate", "--run", run, "--out", out, *NOTE).code == 0
+    taken = (files.provenance(out) or {})["precision"]
+    assert taken in ("float32", "bfloat16")
+    again = ("--out", same, *NOTE, "--precision", taken)
+    assert wavegen("generate", "--run", run, *again).code == 0
+    assert same.read_bytes() == out.read_bytes()
+
+
+def test_auto_says_why_it_took_float32(wavegen, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "AGREES_NATS", 1e-12)
+    ended = wavegen("generate", "--run", run, "--out", tmp_path / "a.wav", *NOTE, "--json")
+    assert last_json(ended.out)["precision"] == "float32"
+    assert "sampling in float32: bfloat16 is " in ended.err
+
+
 def test_an_older_checkpoint_can_be_asked_for(wavegen, run, tmp_path):
     out = tmp_path / "old.wav"
     assert wavegen("generate", "--run", run, "--out", out, *NOTE, "--checkpoint", 4).code == 0
@@ -167,4 +195,15 @@ def test_hold_alone_decides_how_long_the_sound_is(wavegen, run, tmp_path):
 def test_doctor_says_what_works_here(wavegen):
     ended = wavegen("doctor", "--json")
     assert ended.code == 0
-    assert last_json(ended.out)["backends"]["xla_scan"] == "works"
+    facts = last_json(ended.out)
+    assert facts["backends"]["xla_scan"] == "works"
+    assert facts["auto"] == "numba_cpu"
+    assert f"{facts['processor']} with vectors of {facts['float32_per_vector']}" in ended.out
+    assert facts["precisions"]["bfloat16"] == "works"
+
+
+def test_doctor_says_why_a_precision_does_not_work(wavegen, monkeypatch):
+    monkeypatch.setattr(machine, "dot_product", lambda: None)
+    ended = wavegen("doctor", "--json")
+    assert "AVX-512 VNNI" in last_json(ended.out)["precisions"]["int8"]
+    assert "int8      int8 needs the integer dot product" in ended.out

@@ -7,7 +7,7 @@ import pytest
 
 import wavegen as package
 
-VERBS = ("demo", "prepare", "train", "generate", "info", "doctor")
+VERBS = ("demo", "prepare", "train", "generate", "evaluate", "info", "doctor")
 
 
 def test_help_names_every_verb(wavegen):
@@ -48,6 +48,8 @@ def test_help_loads_nothing_heavy():
         "generate --run r --out o.wav more",
         "generate --run r --out o.wav --num 0",
         "generate --run r --out o.wav --seed x",
+        "evaluate --run r",
+        "evaluate --run r --data c --limit 0",
         "prepare src",
         "prepare src --out c --limit 0",
         "train",

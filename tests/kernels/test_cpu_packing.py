@@ -11,7 +11,7 @@ SHAPES = ["tiny_odd", "tiny_three_taps", "tiny_cycles"]
 def packed(name, precision, lanes):
     stack = cases.weights(cases.CASES[name], seed=3)
     arena = packing.pack(stack, precision, lanes)
-    expected = [matrix for matrix, _ in packing.matrices(stack, lanes)]
+    expected = [matrix for matrix, *_ in packing.matrices(stack, precision, lanes)]
     return arena, expected, packing.unpack(arena, stack, lanes)
 
 
@@ -37,27 +37,34 @@ def test_bfloat16_comes_back_rounded_to_the_nearest(name, lanes):
 @pytest.mark.parametrize("name", SHAPES)
 def test_int8_comes_back_within_half_a_step_of_its_column(name, lanes):
     _, expected, found = packed(name, "int8", lanes)
-    for matrix, again in zip(expected, found, strict=True):
+    for matrix, again in zip(expected[:-1], found, strict=False):
         step = np.abs(matrix).max(axis=0) / 127
         # The last term is the rounding of step times scale to float32.
         assert (np.abs(again - matrix) <= step / 2 + 1e-6 * np.abs(matrix)).all()
 
 
-def test_every_word_of_the_arena_belongs_to_one_block():
-    for precision in packing.PRECISIONS:
-        arena, expected, _ = packed("tiny_three_taps", precision, 8)
-        words = sum(
-            packing.block_words(precision, len(matrix), width)
-            for matrix in expected
-            for _, width in packing.blocks(matrix.shape[1] // 2, precision, 8)
-        )
-        assert arena.arena.size == words
+@pytest.mark.parametrize("precision", packing.PRECISIONS)
+def test_the_matrix_of_the_logits_is_held_finer(precision):
+    _, expected, found = packed("tiny_cycles", precision, 8)
+    error = np.abs(found[-1] - expected[-1]).max() / np.abs(expected[-1]).max()
+    assert error <= {"float32": 0, "bfloat16": 0, "int8": 2**-8}[precision]
+
+
+@pytest.mark.parametrize("precision", packing.PRECISIONS)
+def test_every_word_of_the_arena_belongs_to_one_block(precision):
+    stack = cases.weights(cases.CASES["tiny_three_taps"])
+    words = sum(
+        packing.block_words(kind, len(matrix), width)
+        for matrix, kind, _ in packing.matrices(stack, precision, 8)
+        for _, width in packing.blocks(matrix.shape[1] // 2, kind, 8)
+    )
+    assert packing.pack(stack, precision, 8).arena.size == words
 
 
 def test_the_arena_is_in_the_order_of_use():
     # Tap 1 of layer 0 is heard first, then tap 0 of layer 0, then tap 1 of layer 1.
     stack = cases.weights(cases.CASES["tiny_cycles"])
-    first, second, third = (matrix for matrix, _ in packing.matrices(stack, 4)[:3])
+    first, second, third = (matrix for matrix, *_ in packing.matrices(stack, "float32", 4)[:3])
     np.testing.assert_array_equal(first, stack.gate[0, 1])
     np.testing.assert_array_equal(second, stack.gate[0, 0])
     np.testing.assert_array_equal(third, stack.gate[1, 1])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from wavegen_kernels import random
-from wavegen_kernels.cpu import draw, loop, machine, vector
+from wavegen_kernels import cases, random
+from wavegen_kernels.cpu import draw, loop, machine, packing, vector
 from wavegen_kernels.generate import numba_cpu, reference
 
 
@@ -133,6 +133,12 @@ def test_groups_of_streams_are_all_streams_once(batch, threads):
     assert len(groups) <= threads
 
 
-def test_arrays_of_a_room_begin_with_a_line_of_the_cache():
-    for shape in ((1, 5), (3, 7, 9)):
-        assert loop._zeros(*shape).ctypes.data % 64 == 0
+def test_arrays_of_a_room_begin_with_a_line_of_the_cache_and_do_not_overlap():
+    case = cases.CASES["tiny_odd"]
+    room = loop.room(packing.pack(cases.weights(case), "float32", 8), 3)
+    for name, array in room._asdict().items():
+        assert array.ctypes.data % 64 == 0
+        array[...] = 7
+        others = (other for key, other in room._asdict().items() if key != name)
+        assert not any((other == 7).any() for other in others)
+        array[...] = 0

@@ -1,4 +1,8 @@
-"""The sampler: it draws what the network says, whoever shares the batch and however time is cut."""
+"""The sampler: it draws what the network says, whoever shares the batch and however time is cut.
+
+Most is asked in float32, which can be compared with the network's own logits; other
+precisions are compared with the logits that the kernels themselves give for the same codes.
+"""
 
 import dataclasses
 from functools import cache, partial
@@ -13,8 +17,8 @@ from wavegen.errors import BackendError, WavegenError
 from wavegen.model import network
 from wavegen.model.network import Inputs, Trained
 from wavegen.music.score import Note, Score
-from wavegen.sampling import sampler
-from wavegen.sampling.sampler import Draws, Request
+from wavegen.sampling import blocks, sampler
+from wavegen.sampling.blocks import Draws, Request
 from wavegen_kernels import random, weights
 from wavegen_kernels.generate import api
 
@@ -69,7 +73,7 @@ def melody(rng, seconds):
 
 def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
-    notes = sampler._notes(trained, request, 0, request.num_frames)
+    notes = blocks._notes(trained, request, 0, request.num_frames)
     return Inputs(codes, notes, request.labels, np.ones(notes.shape[:2], np.float32))
 
 
@@ -82,6 +86,10 @@ def row(request, index):
         labels=request.labels[at],
         streams=request.streams[at],
     )
+
+
+def generate(trained, request, draws, precision="float32", backend="auto"):
+    return sampler.generate(trained, request, draws, backend, precision)
 
 
 def teacher_forced(trained, request, codes):
@@ -110,27 +118,34 @@ def uniforms(request, draws, num_samples):
     return random.uniforms(draws.seed, request.streams[:, None], np.arange(num_samples)[None], np)
 
 
-def margins(trained, request, draws, codes):
+def by_the_kernels(trained, request, codes, precision):
+    """float64 [B, T, V]: what the kernels say of these codes in a precision."""
+    known = blocks.stretches(trained, dataclasses.replace(request, forced=codes), cuts=True)
+    rows = blocks.logits(trained, request.labels, known, "numba_cpu", [precision])
+    return np.concatenate([each[precision] for each in rows], axis=1).astype(np.float64)
+
+
+def margins(logits, request, draws):
     """[B, T]: how near each draw was to another outcome."""
-    cdf = cumulative(teacher_forced(trained, request, codes), draws)
-    u = uniforms(request, draws, codes.shape[1])
-    return np.abs(cdf - u[..., None]).min(axis=-1)
+    u = uniforms(request, draws, logits.shape[1])
+    return np.abs(cumulative(logits, draws) - u[..., None]).min(axis=-1)
 
 
 def assert_drawn_from_the_network(trained, request, draws):
-    codes = sampler.generate(trained, request, draws)
-    cdf = cumulative(teacher_forced(trained, request, codes), draws)
+    codes = generate(trained, request, draws)
+    logits = teacher_forced(trained, request, codes)
+    cdf = cumulative(logits, draws)
     u = uniforms(request, draws, codes.shape[1])
     expected = np.sum(cdf <= u[..., None], axis=-1)  # the first code whose share exceeds u
     other = expected != codes
-    assert np.all(margins(trained, request, draws, codes)[other] < TIE)
+    assert np.all(margins(logits, request, draws)[other] < TIE)
     assert other.mean() < 0.01  # ties are rare: 256 borders, each 2 * TIE wide, of [0, 1)
     assert len(np.unique(codes)) > 4  # it did draw
 
 
-def assert_same_up_to_a_tie(trained, request, draws, codes, expected):
+def assert_same_up_to_a_tie(trained, request, draws, codes, expected, precision="float32"):
     """Each stream is equal, or was so until a draw that could go either way."""
-    near = margins(trained, request, draws, expected)
+    near = margins(by_the_kernels(trained, request, expected, precision), request, draws)
     for b in range(len(codes)):
         differing = np.flatnonzero(codes[b] != expected[b])
         assert not differing.size or near[b, differing[0]] < TIE
@@ -148,16 +163,19 @@ def test_a_trained_checkpoint_draws_from_its_own_logits(trained):
 
 def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(trained):
     request, P = request_of(trained, batch=2, frames=8), trained.config.model.hop_length
-    codes = sampler.generate(trained, request, Draws(1))
+    codes = generate(trained, request, Draws(1))
     whole = teacher_forced(trained, request, codes)
     assert whole.std() > 0.5  # random weights give 0.25: thirty steps have taught it something
 
-    net, stack = network.assemble(trained.graphdef, trained.params), sampler.export(trained)
+    net, stack = (
+        network.assemble(trained.graphdef, trained.params),
+        blocks.export(trained, "numba_cpu"),
+    )
     step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
     before = jnp.full((2, P), net.silence, jnp.int32)
     for f in range(8):
         now = jnp.asarray(codes[:, f * P : (f + 1) * P])
-        notes = sampler._notes(trained, request, f, 1)
+        notes = blocks._notes(trained, request, f, 1)
         one = Inputs(now, notes, request.labels, jnp.ones((2, 1)))
         carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
         step, logits = api.logits(stack, step, cond, now, hop_length=P)
@@ -167,13 +185,15 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
         before = now
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_stream_does_not_depend_on_who_shares_the_batch(name):
+def test_a_stream_does_not_depend_on_who_shares_the_batch(name, precision):
     trained, draws = make(name), Draws(7, 0.7)
     request = request_of(trained, batch=4)
-    together = sampler.generate(trained, request, draws)
-    alone = sampler.generate(trained, row(request, 3), draws)
-    assert_same_up_to_a_tie(trained, row(request, 3), draws, alone, together[3:])
+    together = generate(trained, request, draws, precision)
+    one = row(request, 3)
+    alone = generate(trained, one, draws, precision)
+    assert_same_up_to_a_tie(trained, one, draws, alone, together[3:], precision)
     assert np.any(together[2] != together[3])
 
 
@@ -181,12 +201,12 @@ def test_a_stream_does_not_depend_on_who_shares_the_batch(name):
 def test_how_time_is_cut_into_blocks_changes_nothing(name, monkeypatch):
     trained, draws = make(name), Draws(7, 0.7)
     request = request_of(trained)
-    whole = sampler.generate(trained, request, draws)
+    whole = generate(trained, request, draws)
     for frames in (1, 5):
-        monkeypatch.setattr(sampler, "BLOCK_SECONDS", frames * trained.config.frame_seconds)
-        blocks = list(sampler.stream(trained, request, draws))
-        assert blocks[0].shape == (3, frames * 8)
-        codes = np.concatenate(blocks, axis=1)
+        monkeypatch.setattr(blocks, "BLOCK_SECONDS", frames * trained.config.frame_seconds)
+        parts = list(sampler.stream(trained, request, draws, precision="float32"))
+        assert parts[0].shape == (3, frames * 8)
+        codes = np.concatenate(parts, axis=1)
         assert codes.shape == whole.shape
         assert_same_up_to_a_tie(trained, request, draws, codes, whole)
 
@@ -195,21 +215,41 @@ def test_how_time_is_cut_into_blocks_changes_nothing(name, monkeypatch):
 def test_a_primer_comes_back_and_is_gone_on_from_as_if_it_had_been_drawn(name):
     trained, draws, primer_length = make(name), Draws(2, 0.7), 21  # 21: not a whole frame
     request = request_of(trained)
-    free = sampler.generate(trained, request, draws)
+    free = generate(trained, request, draws)
     primed = dataclasses.replace(request, forced=free[:, :primer_length])
     # The same program with the same numbers in it: equal bit for bit, no tie in between.
-    np.testing.assert_array_equal(sampler.generate(trained, primed, draws), free)
+    np.testing.assert_array_equal(generate(trained, primed, draws), free)
     foreign = (free[:, :primer_length] + 100) % 256
-    codes = sampler.generate(trained, dataclasses.replace(request, forced=foreign), draws)
+    codes = generate(trained, dataclasses.replace(request, forced=foreign), draws)
     np.testing.assert_array_equal(codes[:, :primer_length], foreign)
     assert np.any(codes[:, primer_length:] != free[:, primer_length:])
+
+
+@pytest.mark.parametrize("name", ["none", "all"])
+def test_backends_draw_the_same(name):
+    trained, draws = make(name), Draws(7, 0.7)
+    request = dataclasses.replace(request_of(trained), forced=np.full((3, 5), 100, np.int32))
+    codes = generate(trained, request, draws)
+    portable = generate(trained, request, draws, backend="xla_scan")
+    assert codes.shape == portable.shape == (3, FRAMES * 8)
+    assert_same_up_to_a_tie(trained, request, draws, portable, codes)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_kernels_logits_of_codes_that_are_there_are_the_networks(name):
+    trained = make(name)
+    request = request_of(trained)
+    codes = np.random.default_rng(0).integers(0, 256, (3, FRAMES * 8)).astype(np.int32)
+    expected = teacher_forced(trained, request, codes)
+    found = by_the_kernels(trained, request, codes, "float32")
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 def test_temperature_0_takes_the_likeliest_whatever_the_seed():
     trained = make("all")
     request = request_of(trained)
-    codes = sampler.generate(trained, request, Draws(0, 0.0))
-    np.testing.assert_array_equal(codes, sampler.generate(trained, request, Draws(1, 0.0)))
+    codes = generate(trained, request, Draws(0, 0.0))
+    np.testing.assert_array_equal(codes, generate(trained, request, Draws(1, 0.0)))
     logits = teacher_forced(trained, request, codes)
     chosen = np.take_along_axis(logits, codes[..., None].astype(np.int64), axis=-1)[..., 0]
     # Two codes as likely as each other, but for the rounding of the two paths.
@@ -219,9 +259,9 @@ def test_temperature_0_takes_the_likeliest_whatever_the_seed():
 def test_the_same_seed_draws_the_same_and_another_draws_other_codes():
     trained = make("notes and labels")
     request = request_of(trained)
-    first = sampler.generate(trained, request, Draws(4))
-    np.testing.assert_array_equal(first, sampler.generate(trained, request, Draws(4)))
-    assert np.any(first != sampler.generate(trained, request, Draws(5)))
+    first = generate(trained, request, Draws(4))
+    np.testing.assert_array_equal(first, generate(trained, request, Draws(4)))
+    assert np.any(first != generate(trained, request, Draws(5)))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +282,15 @@ def test_settings_that_mean_nothing_are_refused_in_words(setting, words):
         Draws(**setting)
 
 
-def test_an_unknown_backend_is_refused_before_anything_is_made():
+@pytest.mark.parametrize(
+    ("backend", "precision", "words"),
+    [
+        ("xla_scam", "auto", "no backend 'xla_scam'; did you mean 'xla_scan'"),
+        ("xla_scan", "bfloat16", "'xla_scan' cannot run here: it computes in float32 only"),
+        ("auto", "bfloat61", "no precision 'bfloat61'; did you mean 'bfloat16'"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_made(backend, precision, words):
     trained = make("none")
-    with pytest.raises(BackendError, match="no backend 'xla_scam'; did you mean 'xla_scan'"):
-        sampler.stream(trained, request_of(trained), Draws(), "xla_scam")
+    with pytest.raises(BackendError, match=words):
+        sampler.stream(trained, request_of(trained), Draws(), backend, precision)

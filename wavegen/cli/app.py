@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from wavegen import WavegenError, __version__
-from wavegen.cli import demo, doctor, generate, info, prepare, train
+from wavegen.cli import bench, demo, doctor, evaluate, generate, info, prepare, train
 
 app = typer.Typer(
     name="wavegen",
@@ -28,6 +28,8 @@ app.command("demo")(demo.run)
 app.command("prepare")(prepare.run)
 app.command("train")(train.run)
 app.command("generate")(generate.run)
+app.command("evaluate")(evaluate.run)
+app.add_typer(bench.app, name="bench")
 app.command("info")(info.run)
 app.command("doctor")(doctor.run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import sys
@@ -51,6 +52,25 @@ class Console:
             print(json.dumps(_finite(tree)), flush=True)
 
     @contextmanager
+    def kernels_heard(self) -> Iterator[None]:
+        """While this lasts, what the sampling kernels log becomes notes, each line once.
+
+        A note may come while a bar is shown; it is printed above it then.
+        """
+        logger = logging.getLogger("wavegen_kernels")
+        handler, level, propagates = _Notes(self), logger.level, logger.propagate
+        if not self.quiet:
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            logger.propagate = False  # Orbax puts a handler on the root, which would say it too
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagates
+
+    @contextmanager
     def progress(self, doing: str, unit: str, total: float | None = None) -> Iterator[Update]:
         """A bar on a terminal, plain lines elsewhere.
 
@@ -63,6 +83,24 @@ class Console:
                 yield update
         else:
             yield _plain(doing, unit, total)
+
+
+class _Notes(logging.Handler):
+    """Hands each line of a log to a console, once."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A line of the log."""
+        line = record.getMessage()
+        if line not in self.told:
+            self.told.add(line)
+            # sys.stderr, which note looks up, is the bar's own while there is one: Rich then
+            # takes the bar away, prints the line and draws the bar again.
+            self.console.note(line)
 
 
 def _finite(tree: Any) -> Any:
@@ -80,6 +118,7 @@ def _finite(tree: Any) -> Any:
 def _bar(doing: str, unit: str, total: float | None) -> Iterator[Update]:
     from rich import progress
     from rich.console import Console as Terminal
+    from rich.table import Column
 
     class Amount(progress.ProgressColumn):
         def render(self, task: progress.Task) -> str:
@@ -87,13 +126,14 @@ def _bar(doing: str, unit: str, total: float | None) -> Iterator[Update]:
 
     columns = (
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        Amount(),
+        progress.BarColumn(bar_width=None),  # what the words leave of the line
+        Amount(table_column=Column(no_wrap=True)),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
+    terminal = Terminal(stderr=True)
+    with progress.Progress(*columns, console=terminal, transient=True, expand=True) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda done, total=None: bar.update(task, completed=done, total=total)
 

@@ -51,7 +51,6 @@ def run(
     from wavegen import config as configs
     from wavegen.cli import train
     from wavegen.data import corpus
-    from wavegen.sampling.sampler import Draws
 
     console, begin = Console(json, quiet), time.monotonic()
     config = configs.load("demo", [f"training.steps={steps}"] if steps else [])
@@ -67,12 +66,8 @@ def run(
         console.note("stopped; the same command goes on from here")
         raise typer.Exit(130)
     console.note("3/4  generating")
-    trained, draws = checkpoint.load(out / "run"), Draws(seed=0)
-    start = time.monotonic()
-    notes = _notes(trained, draws, out)
-    num_samples = sum(len(sound) for sound in notes.values())
-    sampling = {"sampling_samples_per_second": num_samples / (time.monotonic() - start)}
-    phrase = _phrase(trained, draws, out)
+    trained = checkpoint.load(out / "run")
+    notes, phrase, sampling = _generate(trained, out, console)
     console.note("4/4  measuring")
     facts = _learnt(trained, found) | _in_tune(trained, notes) | sampling
     _draw(out, notes, phrase, trained.config.audio.sample_rate)
@@ -98,7 +93,28 @@ def _prepare(path: Path, sample_rate: int, console: Console) -> None:
         )
 
 
-def _notes(trained: Trained, draws: Draws, out: Path) -> Sounds:
+def _generate(
+    trained: Trained, out: Path, console: Console
+) -> tuple[Sounds, np.ndarray, dict[str, Any]]:
+    """The notes, the tune, and how they were made."""
+    from wavegen.sampling import precision
+    from wavegen.sampling.sampler import Draws
+
+    draws = Draws(seed=0)
+    with console.kernels_heard():
+        chosen = precision.choose(trained)
+        if chosen.note:
+            console.note(chosen.note)
+        ran = {"backend": chosen.backend, "precision": chosen.precision}
+        start = time.monotonic()
+        notes = _notes(trained, draws, out, ran)
+        num_samples = sum(len(sound) for sound in notes.values())
+        speed = num_samples / (time.monotonic() - start)
+        phrase = _phrase(trained, draws, out, ran)
+    return notes, phrase, ran | {"sampling_samples_per_second": speed}
+
+
+def _notes(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> Sounds:
     """Every pitch of every timbre, a file each; the pitches of a timbre in one batch."""
     import numpy as np
 
@@ -118,7 +134,7 @@ def _notes(trained: Trained, draws: Draws, out: Path) -> Sounds:
         request = takes.make_request(
             trained, planned, label_ids, np.zeros(0, np.int32), NOTE_SECONDS
         )
-        story = _story(out, trained, draws, said)
+        story = _story(out, trained, draws, said) | ran
         takes.write(trained, request, draws, planned, story, "wav16", span, Console(quiet=True))
         sounds |= {
             (timbre, pitch): files.read(take.path)[0]
@@ -127,7 +143,7 @@ def _notes(trained: Trained, draws: Draws, out: Path) -> Sounds:
     return sounds
 
 
-def _phrase(trained: Trained, draws: Draws, out: Path) -> np.ndarray:
+def _phrase(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> np.ndarray:
     """A tune, note by note, as one file."""
     from wavegen.audio import files
     from wavegen.cli import takes
@@ -138,17 +154,15 @@ def _phrase(trained: Trained, draws: Draws, out: Path) -> np.ndarray:
     label_ids, said = takes.choose_labels(trained, words, Console(quiet=True))
     score = Score(tuple(Note(onset, held, pitch, VELOCITY) for onset, held, pitch in PHRASE))
     sound = render.render(trained, score, label_ids, draws)
-    story = _story(out, trained, draws, said)
+    story = _story(out, trained, draws, said) | ran
     files.write(out / "phrase.wav", sound, trained.config.audio.sample_rate, "wav16", story)
     return sound
 
 
 def _story(out: Path, trained: Trained, draws: Draws, labels: dict[str, str]) -> dict[str, Any]:
     """What each file says of its making."""
-    from wavegen.sampling import sampler
-
     run = {"run": str(out / "run"), "step": trained.step, "labels": labels}
-    return run | asdict(draws) | {"backend": sampler.chosen("auto")}
+    return run | asdict(draws)
 
 
 def _learnt(trained: Trained, found: Corpus) -> dict[str, Any]:
@@ -219,7 +233,7 @@ def _page(facts: dict[str, Any], out: Path) -> str:
         f"  in tune  {tune} generated notes within {WITHIN_CENTS:.0f} cents of the pitch asked for",
         *(["           but " + "; ".join(astray[:NAMED])] if astray else []),
         f"  speed    trained in {duration(facts['training_seconds'])}; generated "
-        f"{facts['sampling_samples_per_second'] / 1000:.1f}k samples/s, compiling included",
+        f"{facts['sampling_samples_per_second'] / 1000:.1f}k samples/s in {facts['precision']}",
         "",
         f"  hear     {out / 'phrase.wav'}, {out / 'notes'} (pitch 060 is middle C)",
         f"  look     {out / 'demo.png'}",

@@ -4,62 +4,82 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from typing import Any
 
 from wavegen.cli.console import Console, Json, Quiet, table
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "numba", "soundfile", "librosa")
+WORKS = "works"
 
 
 def run(json: Json = False, quiet: Quiet = False) -> None:
     """Say which devices, versions and backends work here, and what to do about the rest."""
+    console = Console(json, quiet)
+    facts = _facts()
+    console.say(_page(facts))
+    console.result(facts)
+
+
+def _facts() -> dict[str, Any]:
+    """All that is told; a backend or a precision "works" or has a reason why not."""
     import jax
     import soundfile
 
     import wavegen
     from wavegen import config
     from wavegen_kernels import backends
+    from wavegen_kernels.cpu import machine
 
-    console = Console(json, quiet)
-    devices = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    reasons = {name: backends.unavailable_reason(name) for name in backends.NAMES}
-    configs = [path.stem for path in config.shipped_configs()]
-    advice = _advice([device.platform for device in jax.devices()], configs)
-    console.say(f"wavegen {wavegen.__version__} on Python {platform.python_version()}")
-    console.say(table([("devices", ", ".join(devices)), *versions.items()]))
-    console.say("sampling backends")
-    chosen = backends.choose("auto")
-    console.say(
+    devices, configs = jax.devices(), [path.stem for path in config.shipped_configs()]
+    return {
+        "wavegen": wavegen.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "devices": [f"{device.platform}: {device.device_kind}" for device in devices],
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "libsndfile": soundfile.__libsndfile_version__,
+        "backends": {name: backends.unavailable_reason(name) or WORKS for name in backends.NAMES},
+        "auto": backends.choose("auto"),
+        "processor": machine.target()[1],
+        "float32_per_vector": machine.lanes(),
+        "precisions": {  # of numba_cpu, the only backend that has several
+            name: backends.unavailable_reason("numba_cpu", name) or WORKS
+            for name in backends.PRECISIONS
+        },
+        "configs": configs,
+        "advice": _advice([device.platform for device in devices], configs),
+    }
+
+
+def _page(facts: dict[str, Any]) -> str:
+    """The facts as a person reads them."""
+    chosen = facts["auto"]
+    backends = [
+        (name, _said(reason) + (" (auto)" if name == chosen else ""))
+        for name, reason in facts["backends"].items()
+    ]
+    precisions = [(name, _said(reason)) for name, reason in facts["precisions"].items()]
+    lines = [
+        f"wavegen {facts['wavegen']} on Python {facts['python']}",
+        table([("devices", ", ".join(facts["devices"])), *facts["versions"].items()]),
+        "sampling backends",
+        table(backends),
+        f"precisions of numba_cpu, on {facts['processor']} with vectors of "
+        f"{facts['float32_per_vector']} float32",
+        table(precisions),
         table(
             [
-                (name, (reason or "works here") + (" (auto)" if name == chosen else ""))
-                for name, reason in reasons.items()
+                ("configs", ", ".join(facts["configs"]) or "none found"),
+                ("libsndfile", facts["libsndfile"]),
             ]
-        )
-    )
-    console.say(
-        table(
-            [
-                ("configs", ", ".join(configs) or "none found"),
-                ("libsndfile", soundfile.__libsndfile_version__),
-            ]
-        )
-    )
-    for line in advice:
-        console.say(f"- {line}")
-    console.result(
-        {
-            "wavegen": wavegen.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "devices": devices,
-            "versions": versions,
-            "backends": {name: reason or "works" for name, reason in reasons.items()},
-            "auto": chosen,
-            "configs": configs,
-            "advice": advice,
-        }
-    )
+        ),
+        *(f"- {line}" for line in facts["advice"]),
+    ]
+    return "\n".join(lines)
+
+
+def _said(reason: str) -> str:
+    return "works here" if reason == WORKS else reason
 
 
 def _advice(platforms: list[str], configs: list[str]) -> list[str]:

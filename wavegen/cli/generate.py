@@ -59,6 +59,9 @@ def run(
         int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
     ] = None,
     backend: Annotated[str, typer.Option(help="Sampling backend; see `wavegen doctor`.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Of the weights: auto, float32, bfloat16 or int8.")
+    ] = "auto",
     format: Annotated[
         str | None, typer.Option(help="wav16, wav24, float32 or flac; by --out, else wav16.")
     ] = None,
@@ -69,7 +72,7 @@ def run(
     import numpy as np
 
     from wavegen import checkpoint as checkpoints
-    from wavegen.sampling import sampler
+    from wavegen.sampling import precision as precisions
     from wavegen.sampling.sampler import Draws
 
     console = Console(json, quiet)
@@ -92,20 +95,25 @@ def run(
     planned = _planned(out, kind, asked, num, velocity, hold, seed)
     primer_codes = _primer(trained, primer) if primer else np.zeros(0, np.int32)
     request = takes.make_request(trained, planned, label_ids, primer_codes, seconds)
-    settings = {
-        "run": str(run),
-        "step": trained.step,
-        "seed": seed,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "backend": sampler.chosen(backend),
-        "labels": said,
-        "primer": primer.name if primer else None,
-    }
     skip = 0 if include_primer else len(primer_codes)
-    length = len(primer_codes) + round(seconds * trained.config.audio.sample_rate)
-    written = takes.write(trained, request, draws, planned, settings, kind, (skip, length), console)
+    span = (skip, len(primer_codes) + round(seconds * trained.config.audio.sample_rate))
+    with console.kernels_heard():
+        chosen = precisions.choose(trained, backend, precision)
+        if chosen.note:
+            console.note(chosen.note)
+        settings = {
+            "run": str(run),
+            "step": trained.step,
+            "seed": seed,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "backend": chosen.backend,
+            "precision": chosen.precision,
+            "labels": said,
+            "primer": primer.name if primer else None,
+        }
+        written = takes.write(trained, request, draws, planned, settings, kind, span, console)
     console.result({"files": written, **settings})
 
 

@@ -89,7 +89,7 @@ def write(
     request: Request,
     draws: Draws,
     takes: list[Take],
-    settings: dict[str, Any],  # goes into each file, with what the take adds
+    settings: dict[str, Any],  # goes into each file; backend and precision are those that run
     kind: str,
     span: tuple[int, int],  # samples of each stream that the files hold: from, to
     console: Console,
@@ -110,15 +110,13 @@ def write(
     paths = [t.path.with_name(t.path.name + ".partial.wav") if flac else t.path for t in takes]
     begin = time.monotonic()
     # Asked for first: a backend that cannot run must not cost the file that was there before.
-    blocks = sampler.stream(trained, request, draws, settings["backend"])
+    blocks = sampler.stream(trained, request, draws, settings["backend"], settings["precision"])
     with ExitStack() as stack:
         streams = [
             stack.enter_context(files.WavStream(path, rate, "wav16" if flac else kind, story))
             for path, story in zip(paths, stories, strict=True)
         ]
-        update = stack.enter_context(
-            console.progress("generating (compiling first)", "s of sound", span[1] / rate)
-        )
+        update = stack.enter_context(console.progress("generating", "s of sound", span[1] / rate))
         update(0)
         for block in blocks:
             kept = block[:, max(0, span[0] - done) : max(0, span[1] - done)]

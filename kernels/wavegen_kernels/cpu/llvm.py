@@ -84,12 +84,12 @@ def opened(b, signature, args) -> list:
     """The arguments: pairs of whole numbers as Rows, other tuples as lists."""
 
     def opened(kind: Any, value):
-        if not isinstance(kind, types.BaseTuple):
+        if not hasattr(kind, "types"):  # which only tuples have
             return value
         members = cgutils.unpack_tuple(b, value)
         if kind == types.UniTuple(types.int64, 2):
             return Rows(b, *members)
-        return [opened(*each) for each in zip(kind, members, strict=True)]
+        return [opened(*each) for each in zip(kind.types, members, strict=True)]
 
     return [opened(*each) for each in zip(signature.args, args, strict=True)]
 

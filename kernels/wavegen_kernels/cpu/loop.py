@@ -6,6 +6,7 @@ to pairs of vectors. The matrices come in the order in which packing.py lays the
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from wavegen_kernels.cpu.product import (
     activate,
     activations,
     below,
+    finer,
     gated,
     inputs,
     product,
@@ -82,30 +84,35 @@ def room(packed: Packed, batch: int) -> Room:
     R, Wr = packed.embed.shape[2], packed.residual_bias.shape[1]
     S, H, V = (len(each) for each in (packed.skip_bias, packed.head1_bias, packed.head2_bias))
     room = Room(
-        h=_zeros(batch, Wr),
-        before=_zeros(2, batch, 2 * Wg),
-        z=_zeros(batch, L * R + Wg - R),
-        cond=_zeros(L, batch, 2 * Wg),
-        skip=_zeros(batch, S),
-        hidden=_zeros(batch, H),
-        logits=_zeros(batch, V),
-        zeros=_zeros(batch, max(2 * Wg, S, H, V)),
-        p=_zeros(-(-V // GROUP) * GROUP),
-        groups=_zeros(-(-V // GROUP)),
-        steps=_zeros(batch, max(R, S, H) // 4 + _LINE),
-        scales=_zeros(batch),
-        gate_scales=_zeros(batch),
+        *_zeros(
+            (batch, Wr),
+            (2, batch, 2 * Wg),
+            (batch, L * R + Wg - R),
+            (L, batch, 2 * Wg),
+            (batch, S),
+            (batch, H),
+            (batch, V),
+            (batch, max(2 * Wg, S, H, V)),
+            (-(-V // GROUP) * GROUP,),
+            (-(-V // GROUP),),
+            (batch, max(R, S, H) // 4 + _LINE),
+            (batch,),
+            (batch,),
+        )
     )
     room.gate_scales[:] = 1 / LEVELS
     return room
 
 
-def _zeros(*shape: int) -> np.ndarray:
-    """Zeros that begin with a line of the cache, so that no vector lies on two."""
-    size = int(np.prod(shape))
-    array = np.zeros(size + _LINE, np.float32)
-    first = -(array.ctypes.data // 4) % _LINE
-    return array[first : first + size].reshape(shape)
+def _zeros(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+    """Arrays of zeros, each from the begin of a cache line, so that no vector lies on two."""
+    sizes = [-(-math.prod(shape) // _LINE) * _LINE for shape in shapes]
+    whole = np.zeros(sum(sizes) + _LINE, np.float32)
+    first, arrays = -(whole.ctypes.data // 4) % _LINE, []
+    for shape, size in zip(shapes, sizes, strict=True):
+        arrays.append(whole[first : first + math.prod(shape)].reshape(shape))
+        first += size
+    return arrays
 
 
 @njit(nogil=True, error_model="numpy")
@@ -260,8 +267,10 @@ def _step(word, weights, dilations, positions, at):
     x = inputs(word, at.skip, B, S, at.steps, at.scales, False)
     weights = product(word, weights, at.far, x, S, at.zeros, at.head1_bias, at.hidden, B, H)
     _relu(at.hidden, B, H)
-    x = inputs(word, at.hidden, B, H, at.steps, at.scales, False)
-    product(word, weights, at.far, x, H, at.zeros, at.head2_bias, at.logits, B, V)
+    # The bfloat16 of int8 and the float32 of bfloat16: see packing.FINER.
+    fine = finer(word)
+    x = inputs(fine, at.hidden, B, H, at.steps, at.scales, False)
+    product(fine, weights, at.far, x, H, at.zeros, at.head2_bias, at.logits, B, V)
 
 
 @njit(nogil=True, error_model="numpy", forceinline=True)

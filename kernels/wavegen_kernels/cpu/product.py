@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
@@ -74,6 +75,17 @@ def _(word, x, B, K, steps, scales, signed):
         return (steps, scales[0])
 
     return quantised
+
+
+def finer(word) -> Any:
+    """A word of the next finer precision; see packing.FINER."""
+
+
+@overload(finer)
+def _(word):
+    if word == types.int32:
+        return lambda word: np.uint32(0)
+    return lambda word: np.float32(0)
 
 
 def gated(word, z, scales):

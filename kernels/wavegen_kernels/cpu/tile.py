@@ -48,22 +48,23 @@ def tile(context, streams, width, block, reach, word, weights, x, steps, init, b
     at the tile's first stream and column. `weights` is the address of the tile's first word in
     a block of `block` vectors of either half; the type of `word` tells the precision (see
     packing.py). x has `steps` numbers, or for int8 words of four bytes; there it is a pair of
-    such rows and of the address of their scales. The tile fetches what lies `reach` bytes after
-    what it reads into the nearest cache, unless `reach` is the number 0.
+    such rows and of the address of their scales. A tile of floats fetches what lies `reach` bytes
+    after what it reads into the nearest cache; 0 is off.
     """
     literals, index = (streams, width, block, reach), types.int64
     signature = types.void(*literals, word, index, x, index, init, index, out, index)
     shape = [each.literal_value for each in literals[:3]]
-    fetches = getattr(reach, "literal_value", None) != 0
-    emit = _emit_integers if word == types.int32 else _emit_floats
 
     def generate(context, b, signature, args):
-        *_, reach, _, weights, x, steps, init, bias, out, right = opened(b, signature, args)
-        reach = reach if fetches else None
+        *_, weights, x, steps, init, bias, out, right = opened(b, signature, args)
         starts = [b.mul(right, I64(4 * half)) for half in range(2)]
         columns = [b.add(c, I64(v * VECTOR_BYTES)) for c in starts for v in range(shape[1])]
-        halved = signature.args[4] == types.uint32  # a word holds a left and a right weight
-        emit(b, shape, halved, reach, weights, x, steps, init, bias, out, columns)
+        places = (weights, x, steps, init, bias, out, columns)
+        if signature.args[4] == types.int32:
+            _emit_integers(b, shape, *places)
+        else:
+            halved = signature.args[4] == types.uint32  # a word holds a left and a right weight
+            _emit_floats(b, shape, halved, reach.literal_value, *places)
         return context.get_dummy_value()
 
     return signature, generate
@@ -81,8 +82,8 @@ def _emit_floats(b, shape, halved, reach, weights, x, steps, init, bias, out, co
     def add_row(k, part) -> None:
         row = b.add(weights, b.mul(k, I64(length)))
         places = range(0, width * VECTOR_BYTES, VECTOR_BYTES) if halved else _places(width, block)
-        if reach is not None:
-            _fetch(b, [b.add(b.add(row, I64(place)), reach) for place in places])
+        if reach:
+            _fetch(b, [b.add(row, I64(place + reach)) for place in places])
         if halved:
             words = [load(b, b.add(row, I64(place)), INTS) for place in places]
             lefts = [b.shl(word, ir.Constant(INTS, [16] * LANES)) for word in words]
@@ -101,7 +102,7 @@ def _emit_floats(b, shape, halved, reach, weights, x, steps, init, bias, out, co
         store(b, whole, b.add(out.row(m), columns[c]))
 
 
-def _emit_integers(b, shape, _, reach, weights, x, steps, init, bias, out, columns) -> None:
+def _emit_integers(b, shape, weights, x, steps, init, bias, out, columns) -> None:
     streams, width, block = shape
     x, scales = x
     length = 2 * block * VECTOR_BYTES  # of four rows of the block
@@ -115,8 +116,6 @@ def _emit_integers(b, shape, _, reach, weights, x, steps, init, bias, out, colum
 
     def add_row(k, part) -> None:
         row = b.add(weights, b.mul(k, I64(length)))
-        if reach is not None:
-            _fetch(b, [b.add(b.add(row, I64(place)), reach) for place in places])
         line = [load(b, b.add(row, I64(place)), BYTES) for place in places]
         for m, address in enumerate(inputs):
             word = b.load(pointer(b, b.add(address, b.mul(k, I64(4))), I32))

@@ -169,7 +169,7 @@ def _setting(name: str, value: Array | float, shape: tuple[int, int], dtype: typ
         raise ValueError(f"{name} must be a number or {list(shape)}, got {list(value.shape)}")
     if dtype is np.int32 and value.dtype.kind not in "iu":
         raise ValueError(f"{name} must be an integer, got {value.dtype}")
-    return np.broadcast_to(value, shape).astype(dtype)
+    return np.full(shape, value, dtype)
 
 
 def _codes(name: str, codes: Array, shape: tuple[int, int], low: int, n_codes: int) -> np.ndarray:

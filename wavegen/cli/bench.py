@@ -1,0 +1,76 @@
+"""`wavegen bench`: how fast this machine is at it, measured after it was shown to be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavegen.cli.console import Console, Json, Quiet
+from wavegen.errors import WavegenError
+
+app = typer.Typer(no_args_is_help=True, help="Measure how fast this machine is.")
+
+
+@app.callback()
+def common() -> None:
+    """Measure how fast this machine is."""
+
+
+@app.command("sampling")
+def sampling(
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Shape of the network.", show_default="small, reference, big"),
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Sampling backend.", show_default="all that can run here"),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="float32, bfloat16 or int8.", show_default="all of each backend"),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Streams sampled together.", show_default="1, 8, 32"),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
+    seconds: Annotated[float, typer.Option(min=0, help="Duration of each timing.")] = 0.25,
+    peers: Annotated[
+        bool, typer.Option(help="Whether PyTorch is timed too, where it is installed.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove each sampling backend right, then time all beside each other and the machine's limits.
+
+    --case, --backend, --precision and --batch may be given several times.
+    """
+    from wavegen_kernels.backends import BackendUnavailable
+    from wavegen_kernels.bench import sampling
+
+    console = Console(json, quiet)
+    try:
+        plan = sampling.plan(
+            names=case or [],
+            backends=backend or [],
+            precisions=precision or [],
+            batches=batch or [],
+            repeats=repeats,
+            seconds=seconds,
+            peers=peers,
+            out=out,
+        )
+    except ValueError as error:
+        raise WavegenError(str(error)) from None
+    except BackendUnavailable as error:
+        advice = "without --backend and --precision, all is measured that can run here"
+        raise WavegenError(str(error), do=advice) from None
+    found, code = sampling.report(plan, console.say, console.note, console.progress)
+    console.result(found)
+    raise typer.Exit(code)
