@@ -92,7 +92,7 @@ def test_a_network_that_knows_nothing_scores_eight_bits(trained, split):
             for name, each in trained.params["wavenet"].items()
         }
     }
-    found = likelihood.measure(trained._replace(params=params), split, limit=2)
+    found = likelihood.measure(dataclasses.replace(trained, params=params), split, limit=2)
     assert found.precisions["float32"].bits_per_sample == pytest.approx(8, abs=1e-6)
 
 

@@ -56,7 +56,8 @@ def test_the_precisions_are_compared_on_one_note_of_the_checkpoints_own(trained)
     assert note.velocity in trained.vocabulary.velocities
     assert request.num_frames * trained.config.model.hop_length >= precision.CHECK_SAMPLES
     # Without notes and labels there is nothing to choose, and a request all the same.
-    bare = trained._replace(
+    bare = dataclasses.replace(
+        trained,
         config=dataclasses.replace(
             trained.config, conditioner=dataclasses.replace(trained.config.conditioner, labels=())
         ),

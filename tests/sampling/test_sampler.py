@@ -294,3 +294,10 @@ def test_what_cannot_run_is_refused_before_anything_is_made(backend, precision, 
     trained = make("none")
     with pytest.raises(BackendError, match=words):
         sampler.stream(trained, request_of(trained), Draws(), backend, precision)
+
+
+def test_a_network_is_exported_once_a_place(trained):
+    on_host = blocks.export(trained, "numba_cpu")
+    assert blocks.export(trained, "numba_cpu") is on_host
+    assert blocks.export(trained, "xla_scan") is not on_host
+    assert isinstance(on_host.gate, np.ndarray)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -141,7 +142,8 @@ def count(params: Params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-class Trained(NamedTuple):
+@dataclass(frozen=True, eq=False)  # known by its identity: see wavegen.sampling.blocks.export
+class Trained:
     """A network that can be used: all that evaluation and generation need."""
 
     config: Config

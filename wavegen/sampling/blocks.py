@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,7 @@ Rows = dict[str, Array]  # precision: logits [B, T, V]
 Kernel = Callable[[Any, Array, "Stretch"], tuple[Any, np.ndarray, Any]]
 
 BLOCK_SECONDS = 0.25  # of sound between two looks at the progress, where nothing is fed back
+_exported: WeakKeyDictionary[Trained, dict[bool, StackWeights]] = WeakKeyDictionary()
 _ON_HOST = ("numba_cpu", "reference")  # backends that compute in numpy; others on the device
 
 
@@ -146,9 +148,15 @@ def logits(
 
 
 def export(trained: Trained, backend: str) -> StackWeights:
-    """The stack's weights as the backend takes them: in numpy, or on the device."""
-    place = np.asarray if backend in _ON_HOST else jnp.asarray
-    return jax.tree.map(place, network.assemble(trained.graphdef, trained.params).wavenet.export())
+    """The stack's weights as the backend takes them: in numpy, or on the device.
+
+    The same object for the same network, so that a kernel prepares its weights once.
+    """
+    on_host, kept = backend in _ON_HOST, _exported.setdefault(trained, {})
+    if on_host not in kept:
+        stack = network.assemble(trained.graphdef, trained.params).wavenet.export()
+        kept[on_host] = jax.tree.map(np.asarray if on_host else jnp.asarray, stack)
+    return kept[on_host]
 
 
 def _loop(
