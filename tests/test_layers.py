@@ -25,7 +25,7 @@ ROOMS = {  # room: what it may import besides itself; "*" is everything
     # Beyond the design's table: what is evaluated is a network, on a corpus.
     "wavegen.evaluation": {
         "wavegen.audio", "wavegen.music", "wavegen.data", "wavegen.model", "wavegen.sampling",
-        "wavegen.training", "wavegen.config", "wavegen.errors",
+        "wavegen.training", "wavegen_kernels", "wavegen.config", "wavegen.errors",
     },
     "wavegen.cli": {"*"},
     "wavegen.__main__": {"wavegen.cli"},

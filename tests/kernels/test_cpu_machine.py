@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 
-from wavegen_kernels import backends, cases, random, weights
+from wavegen_kernels import backends, cases, divergence, random, weights
 from wavegen_kernels.cpu import loop, machine, packing
 from wavegen_kernels.generate import api, numba_cpu, reference
 
@@ -69,7 +69,7 @@ def test_batches_threads_and_calls_change_no_bit(name, precision, monkeypatch):
         np.testing.assert_array_equal(again.queues, state.queues[:, some])
     codes, again = generate(stack, cond, streams, precision, frames_a_call=1)
     np.testing.assert_array_equal(codes, whole)
-    monkeypatch.setattr(numba_cpu, "_MULTIPLY_ADDS_A_CALL", 1)  # one sample a call
+    monkeypatch.setattr(numba_cpu, "_WORDS_A_CALL", 1)  # one sample a call
     codes, again = generate(stack, cond, streams, precision)
     np.testing.assert_array_equal(codes, whole)
     np.testing.assert_array_equal(again.queues, state.queues)
@@ -80,12 +80,6 @@ def teacher_forced(stack, cond, codes, **way):
     hop_length = codes.shape[1] // cond.shape[1]
     _, logits = api.logits(stack, state, cond, codes, hop_length=hop_length, **way)
     return np.asarray(logits, np.float64)
-
-
-def divergence(expected, found):
-    """Mean KL(expected || found) of the distributions of logits, nats."""
-    p, q = (x - np.log(np.exp(x).sum(-1, keepdims=True)) for x in (expected, found))
-    return (np.exp(p) * (p - q)).sum(-1).mean()
 
 
 @pytest.mark.parametrize("name", ["small", "reference"])
@@ -99,7 +93,7 @@ def test_logits_are_as_near_to_float64_as_promised(name, precision):
     if precision == "float32":
         assert np.abs(found - expected).max() < 2e-5
     else:
-        assert divergence(expected, found) < DIVERGENCE[precision]
+        assert divergence.nats(expected, found).mean() < DIVERGENCE[precision]
 
 
 @pytest.mark.parametrize("name", ["tiny_odd", "tiny_three_taps", "small"])
@@ -192,11 +186,12 @@ def code(precision):
     words = numba.typeof(numba_cpu.packed(stack, precision))
     signatures: Any = loop.samples.signatures
     (signature,) = (each for each in signatures if each[0].types[0] == words)
-    assembly = loop.samples.inspect_asm(signature)
-    if not re.search(HOT[precision], assembly):  # what was loaded from the cache has none
+    if loop.samples.stats.cache_hits[signature]:  # what was loaded from the cache has no assembly
         fresh = numba.njit(nogil=True)(loop.samples.py_func)
         fresh.compile(signature)
         (assembly,) = fresh.inspect_asm().values()
+    else:
+        assembly = loop.samples.inspect_asm(signature)
     return assembly
 
 

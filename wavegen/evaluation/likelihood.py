@@ -19,6 +19,7 @@ from wavegen.data.corpus import Split
 from wavegen.model.network import Trained
 from wavegen.sampling import blocks, precision
 from wavegen.sampling.blocks import Stretch
+from wavegen_kernels import divergence
 
 YARDSTICK = "float32"
 BATCH = 8  # recordings side by side
@@ -122,7 +123,7 @@ def _score(
     high = rows.max(axis=-1)
     found = np.take_along_axis(rows, batch.codes[..., None], axis=-1)[..., 0]
     nats = np.log(np.exp(rows - high[..., None]).sum(axis=-1)) + high - found
-    away = precision.divergence(reference, rows)
+    away = divergence.nats(reference, rows)
     same = reference.argmax(axis=-1) == rows.argmax(axis=-1)
     heard = batch.weights > 0
     return np.array([each[heard].sum(dtype=np.float64) for each in (nats, away, same)])

@@ -16,7 +16,7 @@ from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
 from wavegen.sampling import blocks
 from wavegen.sampling.blocks import Draws, Request
-from wavegen_kernels import backends
+from wavegen_kernels import backends, divergence
 
 CHECK_SAMPLES = 512  # that the two precisions are compared on, rounded up to whole frames
 # Mean divergence below which bfloat16 counts as float32: it costs at most 0.00015 bits per
@@ -85,30 +85,10 @@ def disagreement(trained: Trained, backend: str, precision: str) -> float:
     codes = np.concatenate(list(blocks.draw(trained, request, Draws(), backend, "float32")), axis=1)
     parts = blocks.stretches(trained, replace(request, forced=codes), cuts=True)
     nats = [
-        divergence(*(np.asarray(rows[name], np.float64) for name in ("float32", precision)))
+        divergence.nats(*(np.asarray(rows[name], np.float64) for name in ("float32", precision)))
         for rows in blocks.logits(trained, request.labels, parts, backend, ("float32", precision))
     ]
     return float(np.concatenate(nats, axis=1).mean())
-
-
-def divergence(
-    reference: np.ndarray,  # [..., V] logits
-    other: np.ndarray,  # [..., V] logits
-) -> np.ndarray:  # [...]
-    """How far the distribution of `other` lies from that of `reference`: KL in nats.
-
-    Written as a function of their difference without its mean, so that rounding cannot
-    drown what two nearly equal distributions differ by, in float32 either.
-    """
-    p = np.exp(reference - reference.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    off = other - reference
-    off -= _mean(p, off)[..., None]
-    return np.log1p(_mean(p, np.expm1(off))) - _mean(p, off)  # what rounding left of the mean
-
-
-def _mean(p: np.ndarray, values: np.ndarray) -> np.ndarray:  # [..., V] twice -> [...]
-    return np.einsum("...v,...v->...", p, values)
 
 
 def _request(trained: Trained) -> Request:

@@ -1,8 +1,7 @@
 """What the machine could do at best, measured: bytes read a second, multiply-adds a second.
 
 A gauge is a function that takes one reading, of some ten milliseconds. Readings are taken
-between the timings that they are compared with, and the best of them counts: whatever else ran on
-the machine made it slower.
+between the timings that they are compared with, so that a neighbour slows both alike.
 """
 
 from __future__ import annotations
@@ -17,9 +16,23 @@ import numpy as np
 from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from wavegen_kernels.cpu import machine, packing
+from wavegen_kernels.cpu.llvm import (
+    BYTES,
+    FLOATS,
+    I32,
+    I64,
+    INTS,
+    LANES,
+    VECTOR_BYTES,
+    external,
+    fetch,
+    fma,
+    instruction,
+    load,
+    splat,
+)
 
 Gauge = Callable[[], float]
 
@@ -28,17 +41,11 @@ _READ_BYTES = 1 << 30
 _MULTIPLY_ADDS = 1 << 30
 _DOT_MULTIPLY_ADDS = 1 << 32
 
-_LANES = machine.lanes()
-_BYTES = 4 * _LANES  # of a vector
 _LOADS = 8  # vectors read, and sums that they are added to, in a turn of the loop
 _CACHE_LINE = 64  # bytes
 _AHEAD = 2048  # bytes: how far ahead the second way of reading asks for
 # Independent sums: two units that take five cycles for a multiply-add (Haswell) need ten.
 _SUMS = 16 if machine.many_registers() else 12
-
-_I, _I64 = ir.IntType(32), ir.IntType(64)
-_VF, _VI = ir.VectorType(ir.FloatType(), _LANES), ir.VectorType(_I, _LANES)
-_VB = ir.VectorType(ir.IntType(8), 4 * _LANES)
 
 
 def reading(num_bytes: int, threads: int | None) -> Gauge:
@@ -50,7 +57,7 @@ def reading(num_bytes: int, threads: int | None) -> Gauge:
     if threads is None:
         words, total = jnp.ones(num_bytes // 4, jnp.float32), jax.jit(jnp.sum)
         return _best_of_many(lambda: total(words).block_until_ready(), words.nbytes)
-    turn = _LOADS * _BYTES
+    turn = _LOADS * VECTOR_BYTES
     num_bytes = -(-num_bytes // turn) * turn
     arena = packing.aligned(num_bytes // 4, np.float32)
     arena[:] = 1  # until it is written to, all of an array is one and the same page
@@ -73,11 +80,11 @@ def multiplying(precision: str, threads: int | None) -> Gauge:
         product = jax.jit(lambda x: jnp.dot(x, x, precision="highest"))
         return _best_of_many(lambda: product(matrix).block_until_ready(), 8192**3, 3)
     if precision == "int8":
-        turns = _DOT_MULTIPLY_ADDS // (4 * _LANES * _SUMS)
-        run, work = (lambda: _dot_products(0x01010101, turns)), 4 * _LANES * _SUMS * turns
+        turns = _DOT_MULTIPLY_ADDS // (4 * LANES * _SUMS)
+        run, work = (lambda: _dot_products(0x01010101, turns)), 4 * LANES * _SUMS * turns
     else:
-        turns = _MULTIPLY_ADDS // (_LANES * _SUMS)
-        run, work = (lambda: _multiply_adds(np.float32(0.5), turns)), _LANES * _SUMS * turns
+        turns = _MULTIPLY_ADDS // (LANES * _SUMS)
+        run, work = (lambda: _multiply_adds(np.float32(0.5), turns)), LANES * _SUMS * turns
     seconds = _together(run, threads)
     return lambda: threads * work / seconds()
 
@@ -109,71 +116,58 @@ def _best_of_many(run: Callable[[], object], work: int, repeats: int = 20) -> Ga
 def _reader(ahead: int):
     """A function (address, num_bytes, passes) that adds up all vectors; see _AHEAD."""
 
-    @intrinsic
+    @instruction
     def read(context, address, num_bytes, passes):
         def generate(context, b, signature, args):
             address, num_bytes, passes = args
-            sums = _sums(b, _VI, _LOADS)
+            sums = _sums(b, INTS, _LOADS)
             with (
-                cgutils.for_range_slice(b, _I64(0), passes, _I64(1), _I64),
-                cgutils.for_range_slice(b, _I64(0), num_bytes, _I64(_LOADS * _BYTES), _I64) as (
+                cgutils.for_range_slice(b, I64(0), passes, I64(1), I64),
+                cgutils.for_range_slice(b, I64(0), num_bytes, I64(_LOADS * VECTOR_BYTES), I64) as (
                     i,
                     _,
                 ),
             ):
                 for n, each in enumerate(sums):
-                    place = b.add(b.add(address, i), _I64(n * _BYTES))
-                    if ahead and n * _BYTES % _CACHE_LINE == 0:
-                        _prefetch(b, b.add(place, _I64(ahead)))
-                    loaded = b.load(b.inttoptr(place, _VI.as_pointer()))
-                    loaded.align = 4
-                    b.store(b.add(b.load(each), loaded), each)
+                    place = b.add(b.add(address, i), I64(n * VECTOR_BYTES))
+                    if ahead and n * VECTOR_BYTES % _CACHE_LINE == 0:
+                        fetch(b, b.add(place, I64(ahead)))
+                    b.store(b.add(b.load(each), load(b, place, INTS)), each)
             return _total(b, sums)
 
         return types.int32(*[types.int64] * 3), generate
 
     @njit(nogil=True)
     def run(address, num_bytes, passes):
-        return read(address, num_bytes, passes)  # pyright: ignore[reportCallIssue]
+        return read(address, num_bytes, passes)
 
     return run
 
 
-def _prefetch(b, address) -> None:
-    pointer = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [pointer, _I, _I, _I])
-    prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-    b.call(prefetch, [b.inttoptr(address, pointer), _I(0), _I(3), _I(1)])  # to read, near, data
-
-
-@intrinsic
+@instruction
 def _multiply_adds_of(context, factor, turns):
     """_SUMS vectors of sum * factor + factor, again and again, in registers."""
 
     def generate(context, b, signature, args):
         factor, turns = args
-        factor, sums = _splat(b, factor, _VF), _sums(b, _VF, _SUMS)
-        name = f"llvm.fmuladd.v{_LANES}f32"
-        kind = ir.FunctionType(_VF, [_VF, _VF, _VF])
-        fma = cgutils.get_or_insert_function(b.module, kind, name)
-        with cgutils.for_range_slice(b, _I64(0), turns, _I64(1), _I64):
+        factor, sums = splat(b, factor, FLOATS), _sums(b, FLOATS, _SUMS)
+        with cgutils.for_range_slice(b, I64(0), turns, I64(1), I64):
             for each in sums:
-                b.store(b.call(fma, [b.load(each), factor, factor]), each)
+                b.store(fma(b, b.load(each), factor, factor), each)
         return _total(b, sums)
 
     return types.int32(types.float32, types.int64), generate
 
 
-@intrinsic
+@instruction
 def _dot_products_of(context, four, turns):
     """_SUMS vectors of sum + the dot product of four bytes, again and again, in registers."""
 
     def generate(context, b, signature, args):
         four, turns = args
-        four, sums = b.bitcast(_splat(b, four, _VI), _VB), _sums(b, _VI, _SUMS)
-        kind = ir.FunctionType(_VI, [_VI, _VB, _VB])
-        dot = cgutils.get_or_insert_function(b.module, kind, machine.dot_product())
-        with cgutils.for_range_slice(b, _I64(0), turns, _I64(1), _I64):
+        four, sums = b.bitcast(splat(b, four, INTS), BYTES), _sums(b, INTS, _SUMS)
+        dot = external(b, machine.dot_product() or "", INTS, INTS, BYTES, BYTES)
+        with cgutils.for_range_slice(b, I64(0), turns, I64(1), I64):
             for each in sums:
                 b.store(b.call(dot, [b.load(each), four, four]), each)
         return _total(b, sums)
@@ -186,31 +180,25 @@ _read, _read_ahead = _reader(0), _reader(_AHEAD)
 
 @njit(nogil=True)
 def _multiply_adds(factor, turns):
-    return _multiply_adds_of(factor, turns)  # pyright: ignore[reportCallIssue]
+    return _multiply_adds_of(factor, turns)
 
 
 @njit(nogil=True)
 def _dot_products(four, turns):
-    return _dot_products_of(np.int32(four), turns)  # pyright: ignore[reportCallIssue]
+    return _dot_products_of(np.int32(four), turns)
 
 
 def _sums(b, kind, count: int) -> list:
     """Local variables, which LLVM keeps in registers; all differ, or it would make them one."""
     return [
-        cgutils.alloca_once_value(b, ir.Constant(kind, [n * _LANES + i for i in range(_LANES)]))
+        cgutils.alloca_once_value(b, ir.Constant(kind, [n * LANES + i for i in range(LANES)]))
         for n in range(count)
     ]
 
 
 def _total(b, sums):
     """One number that depends on all sums, so that none is optimised away."""
-    total = ir.Constant(_VI, [0] * _LANES)
+    total = ir.Constant(INTS, [0] * LANES)
     for each in sums:
-        total = b.add(total, b.bitcast(b.load(each), _VI))
-    name, kind = f"llvm.vector.reduce.add.v{_LANES}i32", ir.FunctionType(_I, [_VI])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, name), [total])
-
-
-def _splat(b, value, kind):
-    first = b.insert_element(ir.Constant(kind, ir.Undefined), value, _I(0))
-    return b.shuffle_vector(first, first, ir.Constant(_VI, [0] * _LANES))
+        total = b.add(total, b.bitcast(b.load(each), INTS))
+    return b.call(external(b, f"llvm.vector.reduce.add.v{LANES}i32", I32, INTS), [total])

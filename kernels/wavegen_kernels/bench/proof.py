@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavegen_kernels import cases, random
+from wavegen_kernels import cases, divergence, random
 from wavegen_kernels.bench.contenders import SEED, Contender
 from wavegen_kernels.generate import api, reference
 from wavegen_kernels.weights import initial_state
@@ -66,14 +66,8 @@ def compare(
     expected: np.ndarray,  # [B, T, V]
 ) -> Proof:
     """The distance of two sets of logits."""
-    log_q, log_p = _log_softmax(found), _log_softmax(expected)
-    divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)
-    return Proof(float(np.abs(found - expected).max()), float(divergence.mean()))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    nats = divergence.nats(expected, found.astype(np.float64))
+    return Proof(float(np.abs(found - expected).max()), float(nats.mean()))
 
 
 def _check_draws(codes: np.ndarray, logits: np.ndarray) -> None:

@@ -111,6 +111,13 @@ def store(b, value, address) -> None:
     b.store(value, pointer(b, address, value.type)).align = 1
 
 
+def fetch(b, address) -> None:
+    """Brings the line of the cache at an address near, to be read soon."""
+    place = pointer(b, address, I8)
+    ask = external(b, "llvm.prefetch.p0", ir.VoidType(), place.type, I32, I32, I32)
+    b.call(ask, [place, I32(0), I32(3), I32(1)])  # to read, near, data
+
+
 def constant(value: float):
     """A vector of one number."""
     return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)

@@ -15,13 +15,13 @@ from wavegen_kernels.cpu.llvm import (
     BYTES,
     F32,
     FLOATS,
-    I8,
     I32,
     I64,
     INTS,
     LANES,
     VECTOR_BYTES,
     external,
+    fetch,
     fma,
     instruction,
     load,
@@ -83,7 +83,8 @@ def _emit_floats(b, shape, halved, reach, weights, x, steps, init, bias, out, co
         row = b.add(weights, b.mul(k, I64(length)))
         places = range(0, width * VECTOR_BYTES, VECTOR_BYTES) if halved else _places(width, block)
         if reach:
-            _fetch(b, [b.add(row, I64(place + reach)) for place in places])
+            for place in places:
+                fetch(b, b.add(row, I64(place + reach)))
         if halved:
             words = [load(b, b.add(row, I64(place)), INTS) for place in places]
             lefts = [b.shl(word, ir.Constant(INTS, [16] * LANES)) for word in words]
@@ -138,14 +139,6 @@ def _emit_integers(b, shape, weights, x, steps, init, bias, out, columns) -> Non
                 total = b.add(total, b.load(sums[1, m, c]))
             whole = fma(b, b.sitofp(total, FLOATS), scale, offset)
             store(b, fma(b, whole, of_row, before), b.add(out.row(m), columns[c]))
-
-
-def _fetch(b, addresses) -> None:
-    """Brings the lines of the cache at these addresses near, to be read soon."""
-    byte = I8.as_pointer()
-    fetch = external(b, "llvm.prefetch.p0", ir.VoidType(), byte, I32, I32, I32)
-    for address in addresses:
-        b.call(fetch, [b.inttoptr(address, byte), I32(0), I32(3), I32(1)])
 
 
 def _count(b, steps, parts: int, step) -> None:

@@ -24,8 +24,9 @@ from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
 
-# Between two looks at the keyboard. An old core makes some 1e10 multiply-adds a second.
-_MULTIPLY_ADDS_A_CALL = 2_000_000_000
+# Words of weights, times streams, between two looks at the keyboard; an old core needs half a
+# second for as many.
+_WORDS_A_CALL = 2_000_000_000
 
 _log = logging.getLogger("wavegen_kernels")
 _packs: WeakKeyDictionary[StackWeights, dict[str, packing.Packed]] = WeakKeyDictionary()
@@ -99,7 +100,7 @@ def _run(
     pack = packed(weights, precision)
     parts = groups(B, threads())
     rooms = [loop.room(pack, high - low) for low, high in parts]
-    stretch = max(1, _MULTIPLY_ADDS_A_CALL // (parts[0][1] * pack.arena.size))
+    stretch = max(1, _WORDS_A_CALL // (parts[0][1] * pack.arena.size))
     arguments = (time, before, queues, cond, hop_length, *settings, codes, logits)
 
     def work(group: int, first: int) -> None:
