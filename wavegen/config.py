@@ -7,6 +7,7 @@ range in words. What follows from other values is a property, never a key.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import importlib.metadata
@@ -44,6 +45,16 @@ class Audio:
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """The adaptive linear predictor under the network; see wavegen_kernels.predictor."""
+
+    order: int = _in(0, 1024, default=0)  # coefficients; 0: no predictor
+    window: int = _in(2, 65_536, default=1024)  # past samples that they are fitted to
+    refit: int = _in(1, default=64)  # samples from one fit to the next
+    floor: float = _in(1e-6, 0.1, default=3e-5)  # the least error that it counts on
+
+
+@dataclass(frozen=True)
 class Model:
     """Shape of the stack (R, S, H, K, L of the design) and of its frames."""
 
@@ -54,6 +65,7 @@ class Model:
     dilation_cycles: int = _in(1, default=1)
     kernel_size: int = _in(2, 64, default=2)  # taps of every causal convolution
     hop_length: int = _in(1, default=64)  # samples per frame of conditioning
+    predictor: Predictor = Predictor()
 
     @property
     def num_layers(self) -> int:
@@ -69,6 +81,11 @@ class Model:
     def receptive_field(self) -> int:
         """Past samples that one prediction of the stack can hear, the input layer included."""
         return 1 + (self.kernel_size - 1) * (1 + sum(self.dilations))
+
+    @property
+    def predictor_frames(self) -> int:
+        """Frames that the predictor has to hear before its first sample; 0 without one."""
+        return math.ceil(self.predictor.window / self.hop_length) if self.predictor.order else 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,7 @@ class Config:
     def __post_init__(self) -> None:
         for section in dataclasses.fields(self):
             _check_ranges(section.name, getattr(self, section.name))
+        _check_predictor(self.model)
         hop, crop = self.model.hop_length, self.training.crop_samples
         if crop % hop:
             raise WavegenError(
@@ -160,10 +178,9 @@ class Config:
 
     @property
     def context_frames(self) -> int:
-        """Frames that the conditioner hears before a window; signals only, no loss."""
-        if not self.conditioner.is_used:
-            return 0
-        return math.ceil(self.training.context_seconds / self.frame_seconds)
+        """Frames that conditioner and predictor hear before a window; no stack, no loss."""
+        heard = self.training.context_seconds if self.conditioner.is_used else 0.0
+        return max(math.ceil(heard / self.frame_seconds), self.model.predictor_frames)
 
 
 @dataclass(frozen=True)
@@ -241,10 +258,10 @@ def shipped_configs() -> list[Path]:
 
 def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`tree` with every `section.key=value` put in; values are TOML, or else plain words."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    result = copy.deepcopy(tree)
     for override in overrides:
         key, equals, text = override.partition("=")
-        section, dot, name = key.strip().partition(".")
+        section, dot, name = key.strip().rpartition(".")
         if not (equals and dot and name):
             raise WavegenError(
                 f"--set {override}", "section.key=value, such as training.steps=2000"
@@ -253,9 +270,12 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str,
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        if not isinstance(result.setdefault(section, {}), dict):
-            raise WavegenError(f"'{section}' must be a table, got {result[section]!r}")
-        result[section][name] = value
+        table = result
+        for part in section.split("."):
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise WavegenError(f"'{section}' must be a table, got {table!r}")
+        table[name] = value
     return result
 
 
@@ -276,14 +296,25 @@ def to_toml(config: Config) -> str:
     """The whole config as TOML: every key, defaults included."""
     # Whole numbers, floats, booleans, strings and lists of strings read the same in JSON and TOML.
     lines = []
-    for section, values in to_dict(config).items():
+    for section, values in _sections(to_dict(config)).items():
         lines += [f"[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items()), ""]
     return "\n".join(lines)
 
 
+def _sections(tree: dict[str, Any], path: str = "") -> dict[str, dict[str, Any]]:
+    """The tables of nested dicts by their full names, each without the tables inside it."""
+    found = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            name = path + key
+            found[name] = {k: v for k, v in value.items() if not isinstance(v, dict)}
+            found |= _sections(value, name + ".")
+    return found
+
+
 def differences(old: Config, new: Config) -> list[str]:
     """One line for each key whose value differs, as `section.key: old -> new`."""
-    before, after = to_dict(old), to_dict(new)
+    before, after = _sections(to_dict(old)), _sections(to_dict(new))
     return [
         f"{section}.{key}: {before[section][key]} -> {value}"
         for section, values in after.items()
@@ -328,9 +359,28 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
+def _check_predictor(model: Model) -> None:
+    predictor = model.predictor
+    if predictor.order and predictor.order >= predictor.window:
+        raise WavegenError(
+            f"model.predictor.order is {predictor.order}, its window {predictor.window} samples",
+            "an order below the window: a fit needs more samples than coefficients",
+            f"take model.predictor.window={8 * predictor.order}, or a lower order",
+        )
+    if predictor.order and model.hop_length % predictor.refit:
+        raise WavegenError(
+            f"model.predictor.refit is {predictor.refit}, which does not divide "
+            f"model.hop_length ({model.hop_length})",
+            "whole fits in a frame",
+            f"take model.predictor.refit={math.gcd(predictor.refit, model.hop_length)}",
+        )
+
+
 def _check_ranges(section: str, values: Any) -> None:
     for entry in dataclasses.fields(values):
         name, value = f"{section}.{entry.name}", getattr(values, entry.name)
+        if dataclasses.is_dataclass(type(value)):
+            _check_ranges(name, value)
         if "low" in entry.metadata:
             low, high = entry.metadata["low"], entry.metadata["high"]
             if not low <= value <= high or not math.isfinite(value):

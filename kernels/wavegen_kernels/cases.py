@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from wavegen_kernels.weights import StackWeights
+from wavegen_kernels import predictor
+from wavegen_kernels.weights import Predictor, StackWeights
 
 # Root mean squares that the random weights aim at: the stack must neither die out nor saturate,
 # and logits of this spread leave about 5 of the 8 bits of a 256-code draw open.
@@ -27,6 +29,9 @@ class Case:
     dilation_cycles: int
     kernel_size: int = 2  # K
     n_codes: int = 256  # V
+    order: int = 0  # N of the predictor; 0: none
+    window: int = 0  # W
+    refit: int = 0
     tags: tuple[str, ...] = ()
 
     @property
@@ -57,6 +62,7 @@ TINY = (
     Case("tiny_odd", 5, 12, 7, 3, 1, n_codes=64, tags=("tiny",)),
     Case("tiny_three_taps", 12, 10, 16, 3, 2, kernel_size=3, n_codes=64, tags=("tiny",)),
     Case("tiny_cycles", 8, 16, 12, 2, 3, tags=("tiny",)),
+    Case("tiny_foretold", 8, 12, 7, 3, 1, n_codes=64, order=5, window=24, refit=4, tags=("tiny",)),
 )
 CASES = {
     case.name: case
@@ -64,6 +70,7 @@ CASES = {
         *TINY,
         Case("small", 32, 128, 256, 10, 2, tags=("bench",)),
         Case("reference", 64, 256, 256, 10, 2, tags=("bench",)),
+        Case("foretold", 64, 256, 256, 10, 2, order=128, window=1024, refit=64, tags=("bench",)),
         Case("big", 128, 256, 256, 10, 3, tags=("bench",)),
     )
 }
@@ -92,6 +99,21 @@ def weights(case: Case, seed: int = 0) -> StackWeights:
         head2=normal(halved * _LOGIT_RMS / _SKIP_RMS * H**-0.5, H, V),
         head2_bias=normal(0.1, V),
         dilations=case.dilations,
+        predictor=_predictor(case, normal) if case.order else None,
+    )
+
+
+def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
+    S, width = case.skip_channels, case.residual_channels + case.skip_channels
+    return Predictor(
+        value=normal(0.5, predictor.STEPS, width),
+        level=normal(0.5, predictor.STEPS, width),
+        shape=normal(0.3 * S**-0.5, S, 2),
+        shape_bias=np.array([0, np.log(predictor.INITIAL_WIDTH)], np.float32),
+        order=case.order,
+        window=case.window,
+        refit=case.refit,
+        floor=1e-4,
     )
 
 

@@ -1,7 +1,8 @@
 """The plain pytrees that cross the wall between the model and the kernels.
 
 Axis letters, the same everywhere: B batch, T samples, F frames, P hop_length (samples
-per frame), K taps, R residual, S skip, H head, V codes, L layers.
+per frame), K taps, R residual, S skip, H head, V codes, L layers; of the predictor N order,
+W window.
 """
 
 from __future__ import annotations
@@ -14,6 +15,24 @@ import jax
 import numpy as np
 
 Array = Any  # a numpy array or a jax array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """What the network learns about its linear predictor, and how that one is fitted.
+
+    See wavegen_kernels.predictor.
+    """
+
+    value: Array  # [STEPS, R+S]: the foretold sample's embedding, for h_0 and for the skip sum
+    level: Array  # [STEPS, R+S]: that of the error level
+    shape: Array  # [S, 2]: from the skips to shift and width of the base distribution
+    shape_bias: Array  # [2]
+    order: int = field(metadata={"static": True})  # N: coefficients
+    window: int = field(metadata={"static": True})  # W: samples that each fit hears
+    refit: int = field(metadata={"static": True})  # samples from fit to fit
+    floor: float = field(metadata={"static": True})  # the least error level
 
 
 @jax.tree_util.register_dataclass
@@ -38,6 +57,7 @@ class StackWeights:
     head2: Array  # [H, V]
     head2_bias: Array  # [V]
     dilations: tuple[int, ...] = field(metadata={"static": True})  # L of them
+    predictor: Predictor | None = None
 
     @property
     def kernel_size(self) -> int:
@@ -59,6 +79,11 @@ class StackWeights:
         """The code of amplitude zero (the upper of the two middle ones where n_codes is even)."""
         return self.n_codes // 2
 
+    @property
+    def window(self) -> int:
+        """Past samples that the predictor hears; 0 where there is none."""
+        return 0 if self.predictor is None else self.predictor.window
+
     @cached_property  # every call of a kernel asks
     def queue_lengths(self) -> tuple[int, ...]:
         """Past samples that each layer's queue holds: (K-1) * dilation."""
@@ -77,13 +102,28 @@ class StepState:
     time: Array  # uint32 scalar: samples made so far, the counter of the draws
     codes: Array  # int32 [K, B]: row k is code[time-1-k]
     queues: Array  # float32 [sum of queue_lengths, B, R]
+    heard: Array  # float32 [B, W]: the predictor's past, oldest first; samples, not codes
+    errors: Array  # float32 [B, 2]: running mean squares of the predictor's error
 
 
 def initial_state(weights: StackWeights, batch: int) -> StepState:
     """The state before the first sample: silence behind, queues of zeros."""
-    rows = sum(weights.queue_lengths)
+    rows, silent = sum(weights.queue_lengths), amplitudes(weights.n_codes)[weights.silence]
     return StepState(
         time=np.uint32(0),
         codes=np.full((weights.kernel_size, batch), weights.silence, np.int32),
         queues=np.zeros((rows, batch, weights.residual_channels), np.float32),
+        heard=np.full((batch, weights.window), silent, np.float32),
+        errors=np.zeros((batch, 2), np.float32),
     )
+
+
+def amplitudes(n_codes: int) -> np.ndarray:  # [V] float64
+    """The sample in [-1, 1] that each mu-law code stands for (ITU-T G.711's law, mu = V - 1)."""
+    return expanded(np.arange(n_codes), n_codes)
+
+
+def expanded(places: np.ndarray, n_codes: int) -> np.ndarray:
+    """The samples at places on the mu-law scale of 0 ... n_codes - 1."""
+    companded = 2 * places / (n_codes - 1) - 1
+    return np.sign(companded) * np.expm1(np.abs(companded) * np.log(n_codes)) / (n_codes - 1)

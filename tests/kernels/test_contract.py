@@ -39,7 +39,9 @@ def tolerance(case):
     # adds to the next one's. 4 is the size of the larger activations, another 4 the margin.
     terms = case.num_layers * (case.kernel_size + 1) * case.residual_channels
     terms += case.skip_channels + case.head_channels
-    return 16 * np.finfo(np.float32).eps * np.sqrt(terms)
+    # A fit in float32 foretells what it does in float64 to about 1e-6 of full scale, and the
+    # base distribution is as steep as one in a hundredth.
+    return 16 * np.finfo(np.float32).eps * np.sqrt(terms) + (1e-4 if case.order else 0)
 
 
 def margin(logits, u, temperature, top_k, top_p):
@@ -93,7 +95,8 @@ def test_teacher_forced_logits_equal_the_reference(way, name):
     _, expected = api.logits(stack, state, cond, codes, hop_length=P, backend="reference")
     after, found = api.logits(stack, state, cond, codes, hop_length=P, **way)
     assert np.abs(np.asarray(found) - expected).max() < tolerance(cases.CASES[name])
-    assert 1 < expected.std() < 4  # neither a dead nor a saturated stack
+    # Neither a dead nor a saturated stack; a base distribution alone has -18 for the unlikely.
+    assert 1 < expected.std() < (6 if stack.predictor else 4)
     assert int(after.time) == F * P
     np.testing.assert_array_equal(after.codes, codes[:, : -1 - stack.kernel_size : -1].T)
 
@@ -117,7 +120,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_cycles"])
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold"])
 def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
     stack, state, cond = problem(name)
     temperature, top_k, top_p = settings

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavegen.config import Conditioner, Config, Model, Training, Vocabulary
+from wavegen.config import Conditioner, Config, Model, Predictor, Training, Vocabulary
 from wavegen.model import network
 from wavegen.model.network import Inputs
 from wavegen_kernels import weights
@@ -53,9 +53,17 @@ CONDITIONERS = {
 }
 
 
-@pytest.mark.parametrize("name", CONDITIONERS)
-def test_future_codes_never_change_earlier_logits(name):
-    config, net = make(conditioner=CONDITIONERS[name])
+MODELS = {
+    "plain": SMALL,
+    "predictor": dataclasses.replace(SMALL, predictor=Predictor(order=3, window=12, refit=2)),
+    "three taps": dataclasses.replace(SMALL, kernel_size=3),
+}
+PAIRS = [*((name, "plain") for name in CONDITIONERS), ("all", "predictor"), ("all", "three taps")]
+
+
+@pytest.mark.parametrize(("name", "model"), PAIRS[:-1])
+def test_future_codes_never_change_earlier_logits(name, model):
+    config, net = make(MODELS[model], CONDITIONERS[name])
     inputs = inputs_of(config)
     state = net.initial_state(2)
     before, _ = net.logits(inputs, state)
@@ -81,9 +89,9 @@ def test_the_receptive_field_is_exactly_what_the_config_says(kernel_size):
     assert heard.max() == at + far
 
 
-@pytest.mark.parametrize("name", CONDITIONERS)
-def test_chunks_equal_one_pass(name):
-    config, net = make(conditioner=CONDITIONERS[name])
+@pytest.mark.parametrize(("name", "model"), PAIRS[:-1])
+def test_chunks_equal_one_pass(name, model):
+    config, net = make(MODELS[model], CONDITIONERS[name])
     inputs, P = inputs_of(config, frames=9), config.model.hop_length
     whole, end = net.logits(inputs, net.initial_state(2))
     state, parts = net.initial_state(2), []
@@ -100,11 +108,9 @@ def test_chunks_equal_one_pass(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=TOLERANCE), state, end)
 
 
-@pytest.mark.parametrize("kernel_size", [2, 3])
-@pytest.mark.parametrize("name", CONDITIONERS)
-def test_stepwise_logits_equal_the_networks(name, kernel_size):
-    model = dataclasses.replace(SMALL, kernel_size=kernel_size)
-    config, net = make(model, CONDITIONERS[name])
+@pytest.mark.parametrize(("name", "model"), PAIRS)
+def test_stepwise_logits_equal_the_networks(name, model):
+    config, net = make(MODELS[model], CONDITIONERS[name])
     inputs, P = inputs_of(config), config.model.hop_length
     whole, _ = net.logits(inputs, net.initial_state(2))
 
@@ -118,7 +124,10 @@ def test_stepwise_logits_equal_the_networks(name, kernel_size):
         if cond is None:
             cond = jnp.zeros((2, 1, *stack.gate_bias.shape))
         step, logits = api.logits(stack, step, cond, codes, hop_length=P)
-        np.testing.assert_allclose(logits, whole[:, f * P : (f + 1) * P], atol=TOLERANCE)
+        # The foretold sample is right to some 1e-7 of full scale; where nothing is heard yet, the
+        # base distribution is as steep as one in 1e-5.
+        atol = TOLERANCE if model != "predictor" else 5e-3
+        np.testing.assert_allclose(logits, whole[:, f * P : (f + 1) * P], atol=atol)
         before = codes
 
 

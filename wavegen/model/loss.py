@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wavegen.model.network import Hidden
 from wavegen.model.wavenet import WaveNet
 
 Array = Any  # a jax array, or a numpy one that becomes one inside jit
@@ -28,27 +29,28 @@ class Score(NamedTuple):
 
 def score(
     wavenet: WaveNet,
-    skip_sum: Array,  # [B, T, S]
+    hidden: Hidden,  # of [B, T] samples
     codes: Array,  # [B, T] int32
     weights: Array,  # [B, T] float32
 ) -> Score:
     """Cross-entropy of the true codes, computed in float32, chunk by chunk."""
     fill = -codes.size % CHUNK_SAMPLES  # samples without weight, so that all chunks are whole
 
-    def parted(array: Array, width: int) -> Array:
-        flat = jnp.reshape(array, (codes.size, width))
-        return jnp.pad(flat, ((0, fill), (0, 0))).reshape(-1, CHUNK_SAMPLES, width)
+    def parted(array: Array) -> Array:  # [B, T, ...] to [chunks, CHUNK_SAMPLES, ...]
+        flat = jnp.reshape(array, (codes.size, *array.shape[2:]))
+        filled = jnp.pad(flat, ((0, fill), *((0, 0) for _ in flat.shape[1:])), mode="edge")
+        return filled.reshape(-1, CHUNK_SAMPLES, *flat.shape[1:])
 
     @jax.checkpoint
-    def one(part: tuple[Array, Array, Array]) -> Score:
+    def one(part: tuple[Hidden, Array, Array]) -> Score:
         hidden, target, weight = part
-        logits = wavenet.logits(hidden).astype(jnp.float32)
+        logits = wavenet.logits(*hidden).astype(jnp.float32)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
         hit = (jnp.argmax(logits, axis=-1) == target).astype(jnp.float32)
         return Score(jnp.sum(nats * weight), jnp.sum(hit * weight), jnp.sum(weight))
 
-    S = skip_sum.shape[-1]
-    parts = (parted(skip_sum, S), parted(codes, 1)[..., 0], parted(weights, 1)[..., 0])
+    weights = jnp.pad(jnp.reshape(weights, -1), (0, fill)).reshape(-1, CHUNK_SAMPLES)
+    parts = (*jax.tree.map(parted, (hidden, codes)), weights)
     return jax.tree.map(jnp.sum, jax.lax.map(one, parts))
 
 

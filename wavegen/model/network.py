@@ -13,6 +13,9 @@ from flax import nnx
 from wavegen.config import Config, Vocabulary
 from wavegen.model.conditioner import Carry, Conditioner
 from wavegen.model.wavenet import WaveNet
+from wavegen_kernels import predictor
+from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.weights import amplitudes
 
 Array = Any  # a jax array, or a numpy one that becomes one inside jit
 Params = Any  # nested dict of arrays: nothing but numbers, as jit, optax and orbax like it
@@ -30,9 +33,17 @@ class Inputs(NamedTuple):
 class SequenceState(NamedTuple):
     """What carries over from one stretch of a recording to the next."""
 
-    codes: Array  # [B, max(K, P)] int32: the last codes, oldest first
+    codes: Array  # [B, max(K, P, W)] int32: the last codes, oldest first
     queues: Array  # [L, B, reach, R]
     carry: Carry
+    errors: Array  # [B, 2] float32: running mean squares of the predictor's error
+
+
+class Hidden(NamedTuple):
+    """What the distribution of each sample follows from."""
+
+    skip_sum: Array  # [..., S]
+    foretold: Foretold | None  # [...]; None without a predictor
 
 
 class Network(nnx.Module):
@@ -41,6 +52,7 @@ class Network(nnx.Module):
     def __init__(self, config: Config, vocabulary: Vocabulary, *, rngs: nnx.Rngs) -> None:
         self.hop_length = config.model.hop_length
         self.silence = config.audio.n_codes // 2
+        self.predictor = config.model.predictor
         self.wavenet = WaveNet(config.model, config.audio.n_codes, rngs=rngs)
         self.conditioner = (
             Conditioner(
@@ -52,20 +64,22 @@ class Network(nnx.Module):
 
     def initial_state(self, batch: int) -> SequenceState:
         """The state before a recording's first sample: silence, zeros, no memory."""
-        remembered = max(self.wavenet.embed.shape[0], self.hop_length)
+        window = self.predictor.window if self.predictor.order else 0
+        remembered = max(self.wavenet.embed.shape[0], self.hop_length, window)
         return SequenceState(
             codes=jnp.full((batch, remembered), self.silence, jnp.int32),
             queues=self.wavenet.initial_queues(batch),
             carry=self.initial_carry(batch),
+            errors=jnp.zeros((batch, 2)),
         )
 
     def initial_carry(self, batch: int) -> Carry:
         """The conditioner's memory before the first frame; empty without a conditioner."""
         return () if self.conditioner is None else self.conditioner.initial_carry(batch)
 
-    def skip_sum(
+    def hidden(
         self, inputs: Inputs, state: SequenceState, context_frames: int = 0
-    ) -> tuple[Array, SequenceState]:  # [B, F*P, S], the state after the last sample
+    ) -> tuple[Hidden, SequenceState]:  # of [B, F*P] samples; the state after the last one
         """The stack's output for the F frames that follow the X of context, teacher forced.
 
         `state` is that before the first frame of context. The stack itself does not hear
@@ -78,10 +92,34 @@ class Network(nnx.Module):
         if cond is not None:
             cond = cond[:, X:]
         T = inputs.codes.shape[1] - X * P
+        foretold, errors = self.foretell(known, T, state.errors)
         history = known[:, known.shape[1] - T - K : -1]
-        skip_sum, queues = self.wavenet.skip_sum(history, cond, state.queues)
-        remembered = state.codes.shape[1]
-        return skip_sum, SequenceState(known[:, -remembered:], queues, carry)
+        skip_sum, queues = self.wavenet.skip_sum(history, cond, state.queues, foretold)
+        state = SequenceState(known[:, -state.codes.shape[1] :], queues, carry, errors)
+        return Hidden(skip_sum, foretold), state
+
+    def foretell(
+        self,
+        known: Array,  # [B, at least W+T] int32: codes
+        num_samples: int,  # T, the last of them
+        errors: Array,  # [B, 2]: before the first
+    ) -> tuple[Foretold | None, Array]:  # of [B, T]; errors after the last
+        """What the linear predictor makes of the last T samples; None without a predictor.
+
+        Nothing is learnt through it.
+        """
+        linear = self.predictor
+        if not linear.order:
+            return None, errors
+        sounds = jnp.asarray(amplitudes(self.wavenet.n_codes), jnp.float32)
+        return predictor.foretell_all(
+            sounds[known[:, -num_samples - linear.window :]],
+            errors,
+            order=linear.order,
+            window=linear.window,
+            refit=linear.refit,
+            floor=linear.floor,
+        )
 
     def condition(
         self,
@@ -100,8 +138,8 @@ class Network(nnx.Module):
         self, inputs: Inputs, state: SequenceState, context_frames: int = 0
     ) -> tuple[Array, SequenceState]:  # [B, F*P, V] float32
         """Logits of every code of the F frames, each knowing only the codes before it."""
-        skip_sum, state = self.skip_sum(inputs, state, context_frames)
-        return self.wavenet.logits(skip_sum), state
+        hidden, state = self.hidden(inputs, state, context_frames)
+        return self.wavenet.logits(*hidden), state
 
 
 def create(config: Config, vocabulary: Vocabulary, seed: int) -> tuple[nnx.GraphDef, Params]:

@@ -14,10 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from wavegen.config import Model
-from wavegen_kernels import stack
+from wavegen_kernels import predictor, stack
+from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.weights import Predictor as PredictorWeights
 from wavegen_kernels.weights import StackWeights
 
 Array = jax.Array
+QUIET = 0.05  # of the usual size: the logits' first weights over a predictor
 
 
 class WaveNet(nnx.Module):
@@ -26,7 +29,7 @@ class WaveNet(nnx.Module):
     def __init__(self, config: Model, n_codes: int, *, rngs: nnx.Rngs) -> None:
         K, V, L = config.kernel_size, n_codes, config.num_layers
         R, S, H = config.residual_channels, config.skip_channels, config.head_channels
-        self.dilations = config.dilations
+        self.dilations, self.n_codes = config.dilations, n_codes
 
         def normal(fan_in: int, *shape: int) -> nnx.Param:
             return nnx.Param(rngs.params.normal(shape) * fan_in**-0.5)
@@ -45,6 +48,10 @@ class WaveNet(nnx.Module):
         self.head1_bias = zeros(H)
         self.head2 = normal(H, H, V)
         self.head2_bias = zeros(V)
+        self.predictor = Predictor(config, rngs=rngs) if config.predictor.order else None
+        if self.predictor is not None:
+            # What is left to say at first is little: the predictor has said the rest.
+            self.head2[...] *= QUIET
 
     @property
     def reach(self) -> int:
@@ -61,6 +68,7 @@ class WaveNet(nnx.Module):
         history: Array,  # [B, K-1+T] int32: the codes before each sample; ends before the last
         cond: Array | None,  # [B, F, L, 2R], F frames that share T samples evenly
         queues: Array,  # [L, B, reach, R]: activations before the first sample
+        foretold: Foretold | None = None,  # [B, T]; None without a predictor
     ) -> tuple[Array, Array]:  # [B, T, S], [L, B, reach, R]
         """Sum of all layers' skips, and the queues after the last sample."""
         K = self.embed.shape[0]
@@ -78,18 +86,30 @@ class WaveNet(nnx.Module):
         )
         h = functools.reduce(jnp.add, first)
         total = jnp.broadcast_to(self.skip_bias[...], (*h.shape[:2], self.skip.shape[-1]))
+        if self.predictor is not None and foretold is not None:
+            hint = predictor.hint(self.predictor.weights(), self.n_codes, foretold, jnp)
+            h, total = h + hint[..., : h.shape[-1]], total + hint[..., h.shape[-1] :]
         # Inside a scan the checkpoint works on every device; around unrolled layers it does not.
         (_, total), queues = jax.lax.scan(jax.checkpoint(_layer), (h, total), layers)
         return total, queues
 
-    def logits(self, skip_sum: Array) -> Array:  # [..., S] -> [..., V] float32
+    def logits(
+        self,
+        skip_sum: Array,  # [..., S]
+        foretold: Foretold | None = None,  # [...]; None without a predictor
+    ) -> Array:  # [..., V] float32
         """The distribution of each code, unnormalised."""
-        return stack.head(
+        logits = stack.head(
             skip_sum,
             self.head1[...],
             self.head1_bias[...],
             self.head2[...],
             self.head2_bias[...],
+        )
+        if self.predictor is None or foretold is None:
+            return logits
+        return logits + predictor.base(
+            self.predictor.weights(), self.n_codes, skip_sum, foretold, jnp
         )
 
     def export(self) -> StackWeights:
@@ -98,9 +118,39 @@ class WaveNet(nnx.Module):
             **{
                 name: getattr(self, name)[...]
                 for name in StackWeights.__dataclass_fields__
-                if name != "dilations"
+                if name not in ("dilations", "predictor")
             },
             dilations=self.dilations,
+            predictor=None if self.predictor is None else self.predictor.weights(),
+        )
+
+
+class Predictor(nnx.Module):
+    """What is learnt about the linear predictor: how to read it, how far to trust it."""
+
+    def __init__(self, config: Model, *, rngs: nnx.Rngs) -> None:
+        R, S = config.residual_channels, config.skip_channels
+        self.config = config.predictor
+        steps = predictor.STEPS
+        # To the skips it says nothing yet; each of their layers starts about as quiet.
+        tables = smooth_embedding(rngs, 2, steps, R) * 2**-0.5
+        self.value, self.level = (
+            nnx.Param(jnp.concatenate([table, jnp.zeros((steps, S))], axis=-1)) for table in tables
+        )
+        self.shape = nnx.Param(jnp.zeros((S, 2)))
+        self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH)]))
+
+    def weights(self) -> PredictorWeights:
+        """The plain arrays, as the kernels take them."""
+        return PredictorWeights(
+            value=self.value[...],
+            level=self.level[...],
+            shape=self.shape[...],
+            shape_bias=self.shape_bias[...],
+            order=self.config.order,
+            window=self.config.window,
+            refit=self.config.refit,
+            floor=self.config.floor,
         )
 
 

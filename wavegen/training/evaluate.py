@@ -91,5 +91,5 @@ def _chunk(
 ) -> tuple[Score, SequenceState]:
     net = network.assemble(graphdef, params)
     inputs = Inputs(batch.codes, batch.notes, batch.labels, batch.valid)
-    skip_sum, state = net.skip_sum(inputs, state)
-    return loss.score(net.wavenet, skip_sum, batch.codes, batch.weights), state
+    hidden, state = net.hidden(inputs, state)
+    return loss.score(net.wavenet, hidden, batch.codes, batch.weights), state

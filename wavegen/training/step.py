@@ -72,9 +72,9 @@ def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) ->
     heard = _jittered(config, batch, key)
     inputs = Inputs(heard, batch.notes, batch.labels, batch.valid)
     state = net.initial_state(heard.shape[0])
-    skip_sum, _ = net.skip_sum(inputs, state, config.context_frames)
+    hidden, _ = net.hidden(inputs, state, config.context_frames)
     targets = batch.codes[:, config.context_frames * config.model.hop_length :]
-    return loss.score(net.wavenet, skip_sum, targets, batch.weights)
+    return loss.score(net.wavenet, hidden, targets, batch.weights)
 
 
 def _jittered(config: Config, batch: Batch, key: jax.Array) -> jax.Array:  # [B, (X+F)*P]

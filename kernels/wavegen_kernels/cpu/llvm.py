@@ -25,29 +25,48 @@ VECTOR_BYTES = 4 * LANES
 # about that of a rounding. The two-part log(2) is Cody and Waite's, 1980.
 _LOG2 = float(np.log(2))
 _LOG2_HIGH = 0.693359375  # nine bits, so that small multiples of it are exact
-_EXP = np.polynomial.Chebyshev.interpolate(np.exp, 5, domain=[-_LOG2 / 2, _LOG2 / 2])
-_COEFFICIENTS = _EXP.convert(kind=np.polynomial.Polynomial).coef
 EXP_LIMIT = 87.0  # e^88.7 is the largest float32
+
+
+def _power_series(function, degree: int, low: float, high: float) -> np.ndarray:
+    """Coefficients, lowest first, of the polynomial through Chebyshev's nodes."""
+    fitted = np.polynomial.Chebyshev.interpolate(function, degree, domain=[low, high])
+    return fitted.convert(kind=np.polynomial.Polynomial).coef
+
+
+# (1 - e^-x) / x for x up to 1/2, and log(1 + x) / x for 1 + x from sqrt(1/2) to sqrt(2).
+_FEW = 0.5
+_SHARE = _power_series(lambda x: -np.expm1(-x) / x, 6, 1e-9, _FEW)
+_ROOT = 0x3F3504F3  # the bits of sqrt(1/2)
+_EXP = _power_series(np.exp, 5, -_LOG2 / 2, _LOG2 / 2)
+_LOG = _power_series(lambda x: np.log1p(x) / x, 9, 0.5**0.5 - 1, 2**0.5 - 1)
 
 # What the decorator gives is called with fewer arguments than the function it stands over has.
 instruction: Any = intrinsic
 
 
-def each(b, n, sources, function, target=None, fill: float = 0.0) -> None:
-    """function(byte, vectors) over n numbers, the last few masked; what it gives goes to target."""
+def each(b, n, sources, function, *targets, fill: float = 0.0) -> None:
+    """function(byte, *vectors) over n numbers, the last few masked; what it gives goes to targets.
+
+    It gives one vector for one target, a list for more.
+    """
     size = b.mul(n, I64(4))
     whole = b.and_(size, I64(-VECTOR_BYTES))
     with cgutils.for_range_slice(b, I64(0), whole, I64(VECTOR_BYTES), I64) as (i, _):
-        value = function(i, *(load(b, b.add(source, i)) for source in sources))
-        if target is not None:
+        values = function(i, *(load(b, b.add(source, i)) for source in sources))
+        for value, target in _given(values, targets):
             store(b, value, b.add(target, i))
     with b.if_then(b.icmp_signed("<", whole, size), likely=False):
         left = b.trunc(b.lshr(b.sub(size, whole), I64(2)), I32)
         mask = b.icmp_signed("<", ir.Constant(INTS, list(range(LANES))), splat(b, left, INTS))
-        given = [_masked_load(b, b.add(source, whole), mask, fill) for source in sources]
-        value = function(whole, *given)
-        if target is not None:
+        found = [_masked_load(b, b.add(source, whole), mask, fill) for source in sources]
+        values = function(whole, *found)
+        for value, target in _given(values, targets):
             _masked_store(b, value, b.add(target, whole), mask)
+
+
+def _given(values, targets) -> list[tuple]:
+    return list(zip(values if len(targets) > 1 else [values], targets, strict=bool(targets)))
 
 
 def _masked_load(b, address, mask, fill: float):
@@ -152,8 +171,36 @@ def exp(b, x):
     n = b.fsub(shifted, magic)
     r = fma(b, n, constant(-_LOG2_HIGH), x)
     r = fma(b, n, constant(_LOG2_HIGH - _LOG2), r)
-    value = constant(_COEFFICIENTS[-1])
-    for coefficient in _COEFFICIENTS[-2::-1]:
-        value = fma(b, value, r, constant(coefficient))
+    value = _polynomial(b, _EXP, r)
     exponent = b.shl(b.bitcast(shifted, INTS), ir.Constant(INTS, [23] * LANES))
     return b.bitcast(b.add(exponent, b.bitcast(value, INTS)), FLOATS)
+
+
+def less_than_one(b, x):
+    """1 - e^-x for x >= 0, precise for small ones too."""
+    few = b.fmul(x, _polynomial(b, _SHARE, x))
+    many = b.fsub(constant(1.0), exp(b, b.fneg(clamped(b, x, EXP_LIMIT))))
+    return b.select(b.fcmp_ordered("<", x, constant(_FEW)), few, many)
+
+
+def log(b, x):
+    """log(x) for normal x > 0: n log(2) + log(m) with m from sqrt(1/2) to sqrt(2)."""
+    whole = lambda value: ir.Constant(INTS, [value] * LANES)
+    exponent = b.ashr(b.sub(b.bitcast(x, INTS), whole(_ROOT)), whole(23))
+    m = b.bitcast(b.sub(b.bitcast(x, INTS), b.shl(exponent, whole(23))), FLOATS)
+    r, n = b.fsub(m, constant(1.0)), b.sitofp(exponent, FLOATS)
+    near = fma(b, n, constant(_LOG2 - _LOG2_HIGH), b.fmul(r, _polynomial(b, _LOG, r)))
+    return fma(b, n, constant(_LOG2_HIGH), near)
+
+
+def total(b, x):
+    """The sum of a vector's numbers."""
+    add = external(b, f"llvm.vector.reduce.fadd.v{LANES}f32", F32, F32, FLOATS)
+    return b.call(add, [F32(0.0), x], fastmath=["reassoc"])
+
+
+def _polynomial(b, coefficients, x):
+    value = constant(coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value = fma(b, value, x, constant(coefficient))
+    return value

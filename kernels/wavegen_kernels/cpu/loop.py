@@ -15,6 +15,7 @@ from numba import njit
 from wavegen_kernels.cpu import machine
 from wavegen_kernels.cpu.draw import GROUP, draw, uniform
 from wavegen_kernels.cpu.packing import LEVELS, Packed
+from wavegen_kernels.cpu.predictor import add_base, ear, foretell, hear, refit
 from wavegen_kernels.cpu.product import (
     activate,
     activations,
@@ -48,6 +49,9 @@ class Room(NamedTuple):
     steps: np.ndarray  # float32, 4 bytes each [B, words]: inputs of a product of int8
     scales: np.ndarray  # float32 [B]: theirs
     gate_scales: np.ndarray  # float32 [B]: those of gated outputs, always 1 / 127
+    hint: np.ndarray  # float32 [B, S padded]: the predictor's part of the skip sum
+    lattice: np.ndarray  # float32 [3, W]: what a fit works in
+    foretold: np.ndarray  # float32 [B, 2]: the foretold sample, the error level
 
 
 class _Rows(NamedTuple):
@@ -68,6 +72,7 @@ class _Rows(NamedTuple):
     steps: tuple[int, int]
     scales: tuple[int, int]
     gate_scales: tuple[int, int]
+    hint: tuple[int, int]
     queues: int  # address of this group's first stream
     time_bytes: int  # from one row of the queues to the next
     B: int
@@ -98,6 +103,9 @@ def room(packed: Packed, batch: int) -> Room:
             (batch, max(R, S, H) // 4 + _LINE),
             (batch,),
             (batch,),
+            (batch, S),
+            (3, packed.linear.later.size),
+            (batch, 2),
         )
     )
     room.gate_scales[:] = 1 / LEVELS
@@ -122,6 +130,9 @@ def _samples(
     time,  # uint32: of sample 0 of the call
     codes_before,  # int32 [K, B]
     queues,  # float32 [rows, B, R]
+    heard,  # float32 [B, W + T]: the predictor's past, then every sample that is made
+    errors,  # float32 [B, 2]
+    fitted,  # float32 [B, N]: the predictor's coefficients
     cond,  # float32 [B, F, L, 2R]
     hop_length,
     seed,  # uint32
@@ -139,19 +150,27 @@ def _samples(
 ):
     """Samples first ... last - 1 of a call, for streams low ... high - 1.
 
-    codes_before and queues are the state; it moves on.
+    codes_before, queues, heard and errors are the state; it moves on.
     """
     at = _places(packed, room, queues, low, high)
     word, weights = packed.arena[0], rows(packed.arena)[0]
     embed, gate_bias, dilations = packed.embed, packed.gate_bias, packed.dilations
-    heard, found, p, groups = room.cond, room.logits, room.p, room.groups
+    found, p, groups = room.logits, room.p, room.groups
     positions = _positions(dilations, at.K - 1, time + np.uint32(first))
+    linear = packed.linear
+    past = ear(linear, room, heard, errors, fitted, at.R, low)
     for t in range(first, last):
         f = t // hop_length
         if t == first or t % hop_length == 0:
-            _listen(cond, f, low, gate_bias, heard)
+            _listen(cond, f, low, gate_bias, room.cond)
         _embed(embed, codes_before, low, at)
+        if past.order:
+            if t % linear.refit == 0:
+                refit(linear, room, heard, fitted, t, low, high)
+            foretell(past, t, at.h, at.hint, at.zeros, at.B, at.R)
         _step(word, weights, dilations, positions, at)
+        if past.order:
+            add_base(past, at.skip, at.logits, at.B)
         for b in range(low, high):
             if logits.size:
                 for v in range(n_codes):
@@ -163,6 +182,8 @@ def _samples(
             for k in range(at.K - 1, 0, -1):
                 codes_before[k, b] = codes_before[k - 1, b]
             codes_before[0, b] = codes[b, t]
+            if past.order:
+                hear(past, t, b - low, codes[b, t])
 
 
 @njit(nogil=True, error_model="numpy")
@@ -184,6 +205,7 @@ def _places(packed, room, queues, low, high):
         steps=rows(room.steps),
         scales=rows(room.scales),
         gate_scales=rows(room.gate_scales),
+        hint=rows(room.hint),
         queues=rows(queues)[0] + 4 * low * R,
         time_bytes=4 * queues.shape[1] * R,
         B=high - low,
@@ -262,7 +284,7 @@ def _step(word, weights, dilations, positions, at):
             weights = product(word, weights, at.far, x, R, at.h, bias, at.h, B, Wr)
     LR, V = at.L * R, at.logits[1] // 4
     x = gated(word, at.z, at.gate_scales)
-    weights = product(word, weights, at.far, x, LR, at.zeros, at.skip_bias, at.skip, B, S)
+    weights = product(word, weights, at.far, x, LR, at.hint, at.skip_bias, at.skip, B, S)
     _relu(at.skip, B, S)
     x = inputs(word, at.skip, B, S, at.steps, at.scales, False)
     weights = product(word, weights, at.far, x, S, at.zeros, at.head1_bias, at.hidden, B, H)

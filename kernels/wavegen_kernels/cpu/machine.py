@@ -67,5 +67,6 @@ def dot_product() -> str | None:
 def fingerprint() -> str:
     """Hash of all sources that are compiled into the loop."""
     here = Path(__file__).parent
-    sources = [*sorted(here.glob("*.py")), here.parent / "random.py"]
+    others = (here.parent / name for name in ("predictor.py", "random.py", "weights.py"))
+    sources = [*sorted(here.glob("*.py")), *others]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

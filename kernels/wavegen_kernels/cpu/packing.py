@@ -25,7 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wavegen_kernels.weights import StackWeights
+from wavegen_kernels import predictor
+from wavegen_kernels.weights import StackWeights, amplitudes
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 WORDS = {"float32": np.float32, "bfloat16": np.uint32, "int8": np.int32}
@@ -34,6 +35,22 @@ WIDEST = {"float32": 2, "bfloat16": 2, "int8": 4}  # vectors of a block's halves
 HUGE_PAGE = 2 << 20  # bytes
 LEVELS = 127  # of an int8 weight, either side of zero
 ZERO_POINT = 128  # the byte that stands for an activation of 0.0 where activations have a sign
+
+
+class Linear(NamedTuple):
+    """The predictor; arrays without rows where there is none."""
+
+    value: np.ndarray  # float32 [STEPS, R+S]
+    level: np.ndarray  # float32 [STEPS, R+S]
+    shape: np.ndarray  # float32 [2, S padded]
+    shape_bias: np.ndarray  # float32 [2]
+    sounds: np.ndarray  # float32 [V]: amplitudes of the codes
+    middle: np.ndarray  # float32 [V padded]: of the codes' cells
+    half: np.ndarray  # float32 [V padded]
+    later: np.ndarray  # float32 [W]: how much each sample of a fit counts
+    order: int
+    refit: int
+    floor: np.float32
 
 
 class Packed(NamedTuple):
@@ -47,6 +64,7 @@ class Packed(NamedTuple):
     head1_bias: np.ndarray
     head2_bias: np.ndarray
     dilations: np.ndarray  # int64 [L]
+    linear: Linear
 
 
 def pack(weights: StackWeights, precision: str, lanes: int) -> Packed:
@@ -71,6 +89,28 @@ def pack(weights: StackWeights, precision: str, lanes: int) -> Packed:
         head1_bias=_padded(weights.head1_bias, 2 * lanes),
         head2_bias=_padded(weights.head2_bias, 2 * lanes),
         dilations=np.array(weights.dilations, np.int64),
+        linear=_linear(weights, lanes),
+    )
+
+
+def _linear(weights: StackWeights, lanes: int) -> Linear:
+    sounds, linear = amplitudes(weights.n_codes).astype(np.float32), weights.predictor
+    if linear is None:
+        table, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
+        return Linear(table, table, table, row, sounds, row, row, row, 0, 1, np.float32(1))
+    middle, half = predictor.cells(weights.n_codes)
+    return Linear(
+        value=np.array(linear.value, np.float32),
+        level=np.array(linear.level, np.float32),
+        shape=np.ascontiguousarray(_padded(np.transpose(linear.shape), 2 * lanes)),
+        shape_bias=np.array(linear.shape_bias, np.float32),
+        sounds=sounds,
+        middle=_padded(middle, 2 * lanes),
+        half=_padded(half, 2 * lanes),
+        later=predictor.weights_of_samples(linear.window).astype(np.float32),
+        order=linear.order,
+        refit=linear.refit,
+        floor=np.float32(linear.floor),
     )
 
 

@@ -132,11 +132,17 @@ def _check(
     B, F = cond.shape[:2]
     if hop_length < 1:
         raise ValueError(f"hop_length must be at least 1, got {hop_length}")
-    wanted = (K, B), (sum(weights.queue_lengths), B, R)
-    if (state.codes.shape, state.queues.shape) != wanted:
-        found = f"codes {list(state.codes.shape)} and queues {list(state.queues.shape)}"
-        want = f"codes {list(wanted[0])} and queues {list(wanted[1])}"
-        raise ValueError(f"the state has {found}, the weights and cond ask for {want}")
+    linear = weights.predictor
+    if linear is not None and hop_length % linear.refit:
+        raise ValueError(
+            f"the predictor is refitted every {linear.refit} samples, "
+            f"which hop_length ({hop_length}) must be a multiple of"
+        )
+    wanted = {"codes": [K, B], "queues": [sum(weights.queue_lengths), B, R]}
+    wanted |= {"heard": [B, weights.window], "errors": [B, 2]}
+    found = {name: list(getattr(state, name).shape) for name in wanted}
+    if found != wanted:
+        raise ValueError(f"the state has {found}, the weights and cond ask for {wanted}")
     if not _finite(cond):
         raise ValueError("cond holds values that are not finite")
     if weights not in _checked:

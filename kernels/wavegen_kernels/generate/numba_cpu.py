@@ -97,11 +97,16 @@ def _run(
     B, T = codes.shape
     time, before = np.uint32(state.time), _own(state.codes, np.int32)
     queues, cond = _own(state.queues, np.float32), np.array(cond, np.float32)
-    pack = packed(weights, precision)
+    pack, W = packed(weights, precision), weights.window
+    heard = np.empty((B, W + T if W else 0), np.float32)
+    heard[:, :W] = state.heard
+    errors = _own(state.errors, np.float32)
+    fitted = np.empty((B, pack.linear.order), np.float32)
     parts = groups(B, threads())
     rooms = [loop.room(pack, high - low) for low, high in parts]
     stretch = max(1, _WORDS_A_CALL // (parts[0][1] * pack.arena.size))
-    arguments = (time, before, queues, cond, hop_length, *settings, codes, logits)
+    arguments = (time, before, queues, heard, errors, fitted, cond, hop_length)
+    arguments = (*arguments, *settings, codes, logits)
 
     def work(group: int, first: int) -> None:
         last = min(first + stretch, T)
@@ -110,7 +115,8 @@ def _run(
     with _telling():
         for first in range(0, T, stretch):
             _together([lambda g=g, first=first: work(g, first) for g in range(len(parts))])
-    return StepState(np.uint32((int(time) + T) % 2**32), before, queues)
+    time = np.uint32((int(time) + T) % 2**32)
+    return StepState(time, before, queues, heard[:, heard.shape[1] - W :], errors)
 
 
 def _own(x: Array, dtype: type) -> np.ndarray:

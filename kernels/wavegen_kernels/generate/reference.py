@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
-from wavegen_kernels import random
-from wavegen_kernels.weights import StackWeights, StepState
+from wavegen_kernels import predictor, random
+from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 
 def generate(
@@ -14,23 +17,28 @@ def generate(
 ):
     """See wavegen_kernels.generate.api.generate; always exact, whatever the precision."""
     weights, cond, codes = _exact(weights), np.asarray(cond), np.empty_like(forced)
+    fitted = None
     for t in range(codes.shape[1]):
         f = t // hop_length
-        state, logits = _step(weights, state, cond[:, f])
+        fitted = _fitted(weights, state, t, fitted)
+        foretold = _foretell(weights, state, fitted)
+        state, logits = _step(weights, state, cond[:, f], foretold)
         u = random.uniforms(seed, streams, state.time, np)
         for b, row in enumerate(logits):
             drawn = draw(row, u[b], temperature[b, f], top_k[b, f], top_p[b, f])
             codes[b, t] = forced[b, t] if forced[b, t] >= 0 else drawn
-        state = _after(state, codes[:, t])
+        state = _after(weights, state, codes[:, t], foretold)
     return state, codes
 
 
 def logits(weights, state, cond, codes, *, hop_length, precision):
     """See wavegen_kernels.generate.api.logits."""
-    weights, cond, rows = _exact(weights), np.asarray(cond), []
+    weights, cond, rows, fitted = _exact(weights), np.asarray(cond), [], None
     for t in range(codes.shape[1]):
-        state, row = _step(weights, state, cond[:, t // hop_length])
-        state = _after(state, codes[:, t])
+        fitted = _fitted(weights, state, t, fitted)
+        foretold = _foretell(weights, state, fitted)
+        state, row = _step(weights, state, cond[:, t // hop_length], foretold)
+        state = _after(weights, state, codes[:, t], foretold)
         rows.append(row)
     return state, np.stack(rows, axis=1)
 
@@ -50,12 +58,35 @@ def draw(logits: np.ndarray, u, temperature, top_k, top_p) -> int:  # logits [V]
     return int(np.searchsorted(cdf, u, side="right"))
 
 
-def _step(weights: StackWeights, state: StepState, cond) -> tuple[StepState, np.ndarray]:
-    """The state with this sample's activations queued, and logits [B, V]; cond is [B, L, 2R]."""
+def _fitted(weights: StackWeights, state: StepState, t: int, fitted):  # [B, N] or None
+    """The predictor's coefficients for sample t of the call."""
+    w = weights.predictor
+    if w is None or t % w.refit:
+        return fitted
+    return predictor.fit(np.asarray(state.heard, np.float64), w.order, np)
+
+
+def _foretell(weights: StackWeights, state: StepState, fitted) -> Foretold | None:
+    if weights.predictor is None:
+        return None
+    heard, errors = (np.asarray(each, np.float64) for each in (state.heard, state.errors))
+    return predictor.foretell(heard, fitted, errors, weights.predictor.floor, np)
+
+
+def _step(
+    weights: StackWeights,
+    state: StepState,
+    cond,  # [B, L, 2R]
+    foretold: Foretold | None,  # [B]
+) -> tuple[StepState, np.ndarray]:
+    """The state with this sample's activations queued, and logits [B, V]."""
     w, K = weights, weights.kernel_size
     queues, t = np.array(state.queues, np.float64), int(state.time)  # [rows, B, R]
     h = w.embed[np.arange(K)[:, None], state.codes].sum(axis=0)  # [B, R]
     s, first = w.skip_bias, 0
+    if w.predictor is not None and foretold is not None:
+        hint = predictor.hint(w.predictor, w.n_codes, foretold, np)
+        h, s = h + hint[:, : h.shape[1]], s + hint[:, h.shape[1] :]
     for layer, (d, slots) in enumerate(zip(w.dilations, w.queue_lengths, strict=True)):
         a = w.gate_bias[layer] + cond[:, layer] + h @ w.gate[layer, 0]
         for k in range(1, K):
@@ -68,12 +99,24 @@ def _step(weights: StackWeights, state: StepState, cond) -> tuple[StepState, np.
         first += slots
     hidden = np.maximum(s, 0) @ w.head1 + w.head1_bias
     logits = np.maximum(hidden, 0) @ w.head2 + w.head2_bias
-    return StepState(state.time, state.codes, queues), logits
+    if w.predictor is not None and foretold is not None:
+        logits = logits + predictor.base(w.predictor, w.n_codes, s, foretold, np)
+    return replace(state, queues=queues), logits
 
 
-def _after(state: StepState, code) -> StepState:  # code [B]
+def _after(
+    weights: StackWeights,
+    state: StepState,
+    code,  # [B]
+    foretold: Foretold | None,  # [B]
+) -> StepState:
     codes = np.concatenate([[code], state.codes[:-1]])
-    return StepState(np.uint32((int(state.time) + 1) % 2**32), codes, state.queues)
+    heard, errors = state.heard, state.errors
+    if foretold is not None:
+        sample = amplitudes(weights.n_codes)[code]
+        heard = np.concatenate([heard[:, 1:], sample[:, None]], axis=1)
+        errors = predictor.updated(np.asarray(errors, np.float64), foretold.value, sample, np)
+    return StepState(np.uint32((int(state.time) + 1) % 2**32), codes, state.queues, heard, errors)
 
 
 def _exact(weights: StackWeights) -> StackWeights:  # also brings them from a device

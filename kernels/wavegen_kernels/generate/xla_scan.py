@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from wavegen_kernels import random, stack
-from wavegen_kernels.weights import StackWeights, StepState
+from wavegen_kernels import predictor, random, stack
+from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = jax.Array
 Choose = Callable[[Array, Any, Any], tuple[Array, Array]]
@@ -81,8 +82,7 @@ def _generate(
         return code, code
 
     per_frame = tuple(jnp.swapaxes(s, 0, 1) for s in settings)
-    per_sample = [_by_frame(x, hop_length) for x in (u, forced)]
-    state, codes = _loop(weights, state, cond, per_frame, per_sample, choose)
+    state, codes = _loop(weights, state, cond, per_frame, (u, forced), choose)
     return state, jnp.swapaxes(codes, 0, 1)
 
 
@@ -99,14 +99,10 @@ def _logits(
         state,
         cond,
         None,
-        _by_frame(codes, hop_length),
+        codes,
         lambda logits, _, code: (code, logits),
     )
     return state, jnp.swapaxes(rows, 0, 1)
-
-
-def _by_frame(x: Array, hop_length: int) -> Array:  # [B, F*P] -> [F, P, B]
-    return jnp.swapaxes(x, 0, 1).reshape(-1, hop_length, x.shape[0])
 
 
 def _loop(
@@ -114,34 +110,60 @@ def _loop(
     state: StepState,
     cond: Array,  # [B, F, L, 2R]
     per_frame: Any,  # leaves [F, ...]
-    per_sample: Any,  # leaves [F, P, ...]
+    per_sample: Any,  # leaves [B, F*P]
     choose: Choose,  # logits, of this frame, of this sample -> code [B], what to emit
 ) -> tuple[StepState, Array]:  # what was emitted [F*P, ...]
-    layers = _layers(weights)
+    layers, linear = _layers(weights), weights.predictor
+    F, T = cond.shape[1], jax.tree.leaves(per_sample)[0].shape[1]
+    # A turn of the outer loop is a frame, or a part of one where the predictor is refitted.
+    block = T // F if linear is None else linear.refit
+    sounds = jnp.asarray(amplitudes(weights.n_codes), jnp.float32)
 
-    def frame(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
-        cond, of_frame, of_samples = inputs
+    def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
+        (cond, of_frame), of_samples = inputs
+        moving, heard = carry
+        fitted = None if linear is None else predictor.fit(heard, linear.order, jnp)
+        longer = jnp.concatenate([heard, jnp.zeros((len(heard), block))], axis=1)
 
-        def sample(carry: tuple, of_sample: Any) -> tuple[tuple, Array]:
-            time, codes, rings, newest = carry
+        def sample(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
+            (time, codes, rings, newest, errors), longer = carry
+            i, of_sample = inputs
             rings = _push(rings, newest, time)
-            logits, newest = _step(weights, layers, time, codes, rings, cond)
+            foretold = None
+            if linear is not None:
+                first = i + linear.window - linear.order
+                past = lax.dynamic_slice_in_dim(longer, first, linear.order, axis=1)
+                foretold = predictor.foretell(past, fitted, errors, linear.floor, jnp)
+            logits, newest = _step(weights, layers, time, codes, rings, cond, foretold)
             code, out = choose(logits, of_frame, of_sample)
             codes = jnp.concatenate([code[None], codes[:-1]])
-            return (time + jnp.uint32(1), codes, rings, newest), out
+            if foretold is not None:
+                errors = predictor.updated(errors, foretold.value, sounds[code], jnp)
+                longer = lax.dynamic_update_slice_in_dim(
+                    longer, sounds[code][:, None], i + weights.window, axis=1
+                )
+            return ((time + jnp.uint32(1), codes, rings, newest, errors), longer), out
 
-        return lax.scan(sample, carry, of_samples)
+        (moving, longer), out = lax.scan(sample, (moving, longer), (jnp.arange(block), of_samples))
+        return (moving, longer[:, longer.shape[1] - weights.window :]), out
 
     ends = list(accumulate(weights.queue_lengths))
     time, rings = jnp.asarray(state.time), jnp.split(state.queues, ends[:-1])
     newest = [_row(ring, _before(ring, time)) for ring in rings]
-    carry = (time, jnp.asarray(state.codes), rings, newest)
+    carry = (time, jnp.asarray(state.codes), rings, newest, jnp.asarray(state.errors))
     with jax.default_matmul_precision("highest"):  # accelerators round to bfloat16 or TF32 else
-        inputs = (jnp.moveaxis(cond, 0, 2), per_frame, per_sample)  # cond [F, L, B, 2R]
-        (time, codes, rings, newest), out = lax.scan(frame, carry, inputs)
+        frames = (jnp.moveaxis(cond, 0, 2), per_frame)  # cond [F, L, B, 2R]
+        frames = jax.tree.map(lambda x: jnp.repeat(x, T // F // block, axis=0), frames)
+        samples = jax.tree.map(lambda x: _in_blocks(x, block), per_sample)
+        (moving, heard), out = lax.scan(turn, (carry, jnp.asarray(state.heard)), (frames, samples))
+    time, codes, rings, newest, errors = moving
     rings = _push(rings, newest, time)
-    state = StepState(time, codes, jnp.concatenate(rings))
+    state = StepState(time, codes, jnp.concatenate(rings), heard, errors)
     return state, out.reshape(-1, *out.shape[2:])
+
+
+def _in_blocks(x: Array, block: int) -> Array:  # [B, T] -> [T / block, block, B]
+    return jnp.swapaxes(x, 0, 1).reshape(-1, block, x.shape[0])
 
 
 def _layers(weights: StackWeights) -> list[tuple[Array, ...]]:
@@ -157,9 +179,14 @@ def _step(
     codes: Array,  # [K, B]
     rings: list[Array],  # L of [(K-1)*d, B, R]
     cond: Array,  # [L, B, 2R]
+    foretold: Foretold | None,  # [B]
 ) -> tuple[Array, list[Array]]:  # logits [B, V], h of every layer
     K, w = weights.kernel_size, weights
     h = w.embed[jnp.arange(K)[:, None], codes].sum(axis=0)  # [B, R]
+    hint = None
+    if w.predictor is not None and foretold is not None:
+        hint = predictor.hint(w.predictor, w.n_codes, foretold, jnp)
+        h = h + hint[:, : h.shape[1]]
     gates, newest = [], []
     for i, (gate, gate_bias, residual, residual_bias) in enumerate(layers):
         slots, dilation = rings[i].shape[0], w.dilations[i]
@@ -171,7 +198,12 @@ def _step(
         h = stack.residual(h, gates[-1], residual, residual_bias)
     skip = w.skip.reshape(-1, w.skip.shape[-1])  # [L*R, S]: all skips as one product
     s = jnp.concatenate(gates, axis=-1) @ skip + w.skip_bias[None]
-    return stack.head(s, w.head1, w.head1_bias, w.head2, w.head2_bias), newest
+    if hint is not None:
+        s = s + hint[:, h.shape[1] :]
+    logits = stack.head(s, w.head1, w.head1_bias, w.head2, w.head2_bias)
+    if w.predictor is not None and foretold is not None:
+        logits = logits + predictor.base(w.predictor, w.n_codes, s, foretold, jnp)
+    return logits, newest
 
 
 def _row(ring: Array, time: Array) -> Array:  # [slots, B, R] -> [B, R]

@@ -1,0 +1,321 @@
+"""The linear predictor as the CPU's loop runs it; wavegen_kernels.predictor is its mathematics."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.core import cgutils, types
+
+from wavegen_kernels.cpu.llvm import (
+    F32,
+    FLOATS,
+    I32,
+    I64,
+    VECTOR_BYTES,
+    clamped,
+    constant,
+    each,
+    exp,
+    fma,
+    instruction,
+    less_than_one,
+    load,
+    log,
+    pointer,
+    splat,
+    store,
+    total,
+)
+from wavegen_kernels.cpu.product import below, row
+from wavegen_kernels.cpu.vector import copy, rows
+from wavegen_kernels.predictor import EVEN, FLAT, NOISE, RATES, SHARES, STEPS, TINY, WIDEST
+
+_FAST, _SLOW = (np.float32(rate) for rate in RATES)
+_FAST_SHARE, _SLOW_SHARE = (np.float32(share) for share in SHARES)
+_NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
+
+
+@njit(nogil=True, error_model="numpy")
+def fit(samples, later, lattice, fitted):
+    """See wavegen_kernels.predictor.fit; `samples` [W], weights `later` [W].
+
+    `lattice` [3, W] is what it works in. The coefficients go to `fitted` [N], the last one
+    first, as `dot` wants them beside the past.
+    """
+    W, N, spare = samples.size, fitted.size, lattice[2]
+    energy = np.float32(0)
+    for i in range(W):
+        lattice[0, i] = lattice[1, i] = samples[i]
+        energy += later[i] * samples[i] * samples[i]
+    least = np.float32(2) * _NOISE * energy + _TINY
+    ahead, behind, weights = rows(lattice)[0], rows(lattice[1])[0], rows(later)[0]
+    for m in range(N):
+        # Row 1 is one sample late from the beginning, and never moved.
+        after, pairs = 4 * (m + 1), W - m - 1
+        cross, both = agreement(ahead + after, behind, weights + after, pairs)
+        k = np.float32(2) * cross / (both + least)
+        reflect(ahead + after, behind, k, pairs)
+        for i in range(m):
+            spare[i] = fitted[N - 1 - i] - k * fitted[N - m + i]
+        for i in range(m):
+            fitted[N - 1 - i] = spare[i]
+        fitted[N - 1 - m] = k
+
+
+@instruction
+def agreement(context, ahead, behind, weights, n):
+    """Sums of weight * ahead * behind and of weight * (ahead^2 + behind^2), over n numbers."""
+
+    def generate(context, b, signature, args):
+        *sources, n = args
+        # Two pairs of sums, so that one addition need not wait for the one before.
+        sums = [[cgutils.alloca_once_value(b, constant(0.0)) for _ in range(2)] for _ in range(2)]
+
+        def add(sums, ahead, behind, weight) -> None:
+            cross, both = sums
+            squares = fma(b, ahead, ahead, b.fmul(behind, behind))
+            b.store(fma(b, b.fmul(weight, ahead), behind, b.load(cross)), cross)
+            b.store(fma(b, weight, squares, b.load(both)), both)
+
+        size, step = b.mul(n, I64(4)), 2 * VECTOR_BYTES
+        whole = b.and_(size, I64(-step))
+        with cgutils.for_range_slice(b, I64(0), whole, I64(step), I64) as (i, _):
+            for turn in range(2):
+                place = b.add(i, I64(turn * VECTOR_BYTES))
+                add(sums[turn], *(load(b, b.add(source, place)) for source in sources))
+        rest = [b.add(source, whole) for source in sources]
+        left = b.lshr(b.sub(size, whole), I64(2))
+        each(b, left, rest, lambda i, *vectors: add(sums[0], *vectors))
+        found = [
+            total(b, b.fadd(*(b.load(each) for each in pair))) for pair in zip(*sums, strict=True)
+        ]
+        return context.make_tuple(b, signature.return_type, found)
+
+    index = types.int64
+    return types.UniTuple(types.float32, 2)(index, index, index, index), generate
+
+
+@instruction
+def reflect(context, ahead, behind, k, n):
+    """One stage of the lattice: ahead - k * behind and behind - k * ahead, for n numbers."""
+
+    def generate(context, b, signature, args):
+        ahead, behind, k, n = args
+        less = splat(b, b.fneg(k), FLOATS)
+
+        def turned(i, ahead, behind):
+            return [fma(b, less, behind, ahead), fma(b, less, ahead, behind)]
+
+        each(b, n, [ahead, behind], turned, ahead, behind)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(index, index, types.float32, index), generate
+
+
+class Ear(NamedTuple):
+    """Where the predictor's arrays lie, from the first stream of a group; see vector.rows."""
+
+    order: int  # 0 where there is none
+    window: int
+    floor: np.float32
+    value: tuple[int, int]
+    level: tuple[int, int]
+    shape: tuple[int, int]
+    shape_bias: int
+    sounds: int
+    V: int
+    middle: int
+    half: int
+    heard: tuple[int, int]
+    errors: tuple[int, int]
+    fitted: tuple[int, int]
+    foretold: tuple[int, int]  # [B, 2]: the foretold sample, the error level
+    S: int
+
+
+@njit(nogil=True, error_model="numpy")
+def ear(linear, room, heard, errors, fitted, R, low):
+    """The Ear of the streams from `low` on."""
+    return Ear(
+        order=linear.order,
+        window=linear.later.size,
+        floor=linear.floor,
+        value=rows(linear.value),
+        level=rows(linear.level),
+        shape=rows(linear.shape),
+        shape_bias=rows(linear.shape_bias)[0],
+        sounds=rows(linear.sounds)[0],
+        V=linear.sounds.size,
+        middle=rows(linear.middle)[0],
+        half=rows(linear.half)[0],
+        heard=below(rows(heard), low),
+        errors=below(rows(errors), low),
+        fitted=below(rows(fitted), low),
+        foretold=rows(room.foretold),
+        S=linear.value.shape[1] - R,
+    )
+
+
+@njit(nogil=True, error_model="numpy")
+def refit(linear, room, heard, fitted, t, low, high):
+    """New coefficients for streams low ... high - 1, from the samples before t."""
+    for b in range(low, high):
+        fit(heard[b, t : t + linear.later.size], linear.later, room.lattice, fitted[b])
+
+
+@njit(nogil=True, error_model="numpy")
+def foretell(ear, t, h, hint, zeros, B, R):
+    """Foretold sample and error level of every stream, and what they say to rows h and hint."""
+    N, S = ear.order, ear.S
+    for b in range(B):
+        past = row(ear.heard, b) + 4 * (t + ear.window - N)
+        value = dot(past, row(ear.fitted, b), N)
+        value = min(max(value, np.float32(-1)), np.float32(1))
+        errors = row(ear.errors, b)
+        mean = _FAST_SHARE * number(errors) + _SLOW_SHARE * number(errors + 4)
+        error = np.float32(math.sqrt(mean)) + ear.floor
+        put(value, row(ear.foretold, b))
+        put(error, row(ear.foretold, b) + 4)
+        copy(zeros[0], row(hint, b), S)
+        place, level = _places(value, error, ear.V, ear.floor)
+        _tell(ear.value, place, row(h, b), R, row(hint, b), S)
+        _tell(ear.level, level, row(h, b), R, row(hint, b), S)
+
+
+@njit(nogil=True, error_model="numpy")
+def _places(value, error, V, floor):
+    """See wavegen_kernels.predictor.places."""
+    middle = np.float32(STEPS - 1) / np.float32(2)
+    companded = logarithm(np.float32(1) + np.float32(V - 1) * abs(value))
+    companded = middle * companded / logarithm(np.float32(V))
+    level = logarithm(min(max(error, floor), np.float32(1))) / logarithm(floor)
+    side = companded if value > 0 else -companded
+    return middle + side, np.float32(STEPS - 1) * (np.float32(1) - level)
+
+
+@njit(nogil=True, error_model="numpy")
+def _tell(table, place, h, R, hint, S):
+    """Adds the table's row at a place, blended between two of them, to h and hint."""
+    first = min(np.int64(place), STEPS - 2)
+    share = place - np.float32(first)
+    blend(row(table, first), table[1], share, h, R)
+    blend(row(table, first) + 4 * R, table[1], share, hint, S)
+
+
+@instruction
+def logarithm(context, x):
+    """log(x) of a normal number above 0."""
+
+    def generate(context, b, signature, args):
+        return b.extract_element(log(b, splat(b, args[0], FLOATS)), I32(0))
+
+    return types.float32(types.float32), generate
+
+
+@njit(nogil=True, error_model="numpy")
+def add_base(ear, skip, logits, B):
+    """Adds the base distribution to rows of logits; `skip` are the rectified skip sums."""
+    for b in range(B):
+        s, foretold = row(skip, b), row(ear.foretold, b)
+        value, error = number(foretold), number(foretold + 4)
+        shift = dot(s, ear.shape[0], ear.S) + number(ear.shape_bias)
+        power = dot(s, row(ear.shape, 1), ear.S) + number(ear.shape_bias + 4)
+        place, V = value + error * shift, logits[1] // 4
+        logistic(row(logits, b), ear.middle, ear.half, place, error, -power, V)
+
+
+@njit(nogil=True, error_model="numpy")
+def hear(ear, t, b, code):
+    """Takes the code of sample t into the past and the error of stream b."""
+    sample, errors = number(ear.sounds + 4 * code), row(ear.errors, b)
+    put(sample, row(ear.heard, b) + 4 * (ear.window + t))
+    off = sample - number(row(ear.foretold, b))
+    fast, slow = number(errors), number(errors + 4)
+    put(fast + (off * off - fast) * _FAST, errors)
+    put(slow + (off * off - slow) * _SLOW, errors + 4)
+
+
+@instruction
+def number(context, address):
+    """The number at an address."""
+
+    def generate(context, b, signature, args):
+        return b.load(pointer(b, args[0], F32))
+
+    return types.float32(types.int64), generate
+
+
+@instruction
+def put(context, value, address):
+    """Puts a number at an address."""
+
+    def generate(context, b, signature, args):
+        value, address = args
+        b.store(value, pointer(b, address, F32))
+        return context.get_dummy_value()
+
+    return types.void(types.float32, types.int64), generate
+
+
+@instruction
+def blend(context, row, stride, share, target, n):
+    """Adds (1 - share) of the row at an address and share of the next one to what is at target."""
+
+    def generate(context, b, signature, args):
+        row, stride, share, target, n = args
+        share = splat(b, share, FLOATS)
+
+        def mixed(i, one, other, before):
+            return b.fadd(before, fma(b, b.fsub(other, one), share, one))
+
+        each(b, n, [row, b.add(row, stride), target], mixed, target)
+        return context.get_dummy_value()
+
+    f, index = types.float32, types.int64
+    return types.void(index, index, f, index, index), generate
+
+
+@instruction
+def dot(context, x, y, n):
+    """The sum of the products of n numbers at either address."""
+
+    def generate(context, b, signature, args):
+        x, y, n = args
+        found = cgutils.alloca_once_value(b, constant(0.0))
+        each(b, n, [x, y], lambda i, one, other: b.store(fma(b, one, other, b.load(found)), found))
+        return total(b, b.load(found))
+
+    f, index = types.float32, types.int64
+    return f(index, index, index), generate
+
+
+@instruction
+def logistic(context, logits, middle, half, place, width, power, n):
+    """Adds the base distribution to n logits, n of whole vectors; see predictor.logistic.
+
+    It lies about `place` and is `width` * e^-power wide; `middle` and `half` are addresses.
+    """
+
+    def generate(context, b, signature, args):
+        logits, middle, half, place, width, power, n = args
+        place, width = splat(b, place, FLOATS), splat(b, width, FLOATS)
+        slope = b.fdiv(exp(b, clamped(b, splat(b, power, FLOATS), WIDEST)), width)
+        one, size = constant(1.0), b.mul(n, I64(4))
+        with cgutils.for_range_slice(b, I64(0), size, I64(VECTOR_BYTES), I64) as (i, _):
+            off = b.fmul(b.fsub(load(b, b.add(middle, i)), place), slope)
+            reach = b.fmul(load(b, b.add(half, i)), slope)
+            left = exp(b, clamped(b, b.fneg(b.fadd(off, reach)), FLAT))
+            right = exp(b, clamped(b, b.fsub(off, reach), FLAT))
+            below = b.fmul(b.fadd(one, left), b.fadd(one, right))
+            share = b.fdiv(less_than_one(b, b.fmul(reach, constant(2.0))), below)
+            base = log(b, b.fadd(share, constant(EVEN)))
+            at = b.add(logits, i)
+            store(b, b.fadd(load(b, at), base), at)
+        return context.get_dummy_value()
+
+    f, index = types.float32, types.int64
+    return types.void(index, index, index, f, f, f, index), generate

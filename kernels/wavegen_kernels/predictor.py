@@ -1,0 +1,302 @@
+"""The adaptive linear predictor: what of the next sample follows from the last ones alone.
+
+Every `refit` samples, coefficients are fitted to the last `window` samples and to nothing else
+(backward adaptation, as in ITU-T G.728), so nothing has to be sent, stored or learnt. The network
+above is told the foretold sample and how far off it has been lately, and adds its own logits to a
+distribution around that sample.
+
+The functions take numpy arrays and jax arrays alike; `xp` says which. Letters as in weights.py,
+and N order, W window.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavegen_kernels.weights import Predictor, expanded
+
+Array = Any  # a numpy array or a jax array
+
+# White noise that every fit takes for granted, as a share of the energy (-50 dB): keeps the
+# reflections below 1 where a recording repeats itself exactly, as digital silence and tones do.
+NOISE = 1e-5
+FITS_AT_ONCE = 16
+TINY = 1e-12  # keeps 0 / 0 away where a window is all zeros
+
+# The error level is the root of a mean over the last few samples and over some more.
+RATES = (1 / 64, 1 / 256)  # per sample
+SHARES = (0.7, 0.3)
+
+FLAT = 40.0  # e^40 squared is still a float32; the logistic function is flat long before
+# Probability that the base distribution leaves to every code. With 1e-5 it is a click 40 times a
+# second, and what was music becomes noise; with less, bits per sample stay as they are.
+EVEN = 1e-8
+STEPS = 64  # rows of either embedding
+WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as narrow
+# The logistic distribution's scale, before anything is learnt, over the error level: found best
+# on music, notes and speech (0.35 to 0.5; benchmarks/README.md).
+INITIAL_WIDTH = 0.45
+
+
+class Foretold(NamedTuple):
+    """What the past says of some samples."""
+
+    value: Array  # [...] float32 in [-1, 1]: the foretold sample
+    error: Array  # [...] float32 > 0: how far off it has been lately
+
+
+def cells(n_codes: int) -> tuple[np.ndarray, np.ndarray]:  # [V], [V] float64
+    """Middle and half width of the amplitudes that each code stands for.
+
+    The outermost reach to +-4 instead of to infinity: no distribution is that wide.
+    """
+    inner = expanded(np.arange(1, n_codes) - 0.5, n_codes)
+    edges = np.concatenate([[-4.0], inner, [4.0]])
+    return (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
+
+
+def weights_of_samples(window: int) -> np.ndarray:  # [W] float64
+    """How much each sample of a fit counts: the later the more, from 0 before the window to 1."""
+    return np.arange(1, window + 1) / window
+
+
+def fit(
+    samples: Array,  # [..., W], of which the last is the newest
+    order: int,
+    xp: ModuleType,
+    weights: np.ndarray | None = None,  # [W]; weights_of_samples unless told
+) -> Array:  # [..., N]
+    """Coefficients a of the prediction u[t] = sum over k of a[k-1] * x[t-k].
+
+    Burg's method (Burg 1975, "Maximum entropy spectral analysis", chapter II) with weighted
+    errors (Swingler 1979, "A modified Burg algorithm for maximum entropy spectral analysis").
+    Every reflection coefficient lies between -1 and 1 whatever the samples, so the prediction
+    filter is of minimum phase, and what it makes of noise dies away.
+    """
+    W = samples.shape[-1]
+    counts = xp.asarray(weights_of_samples(W) if weights is None else weights, samples.dtype)
+    energy = (samples * samples * _like(counts, samples)).sum(-1)
+    # The lattice that filters the samples, fed with a single 1, gives the coefficients too.
+    pulse = xp.concatenate([xp.ones_like(samples[..., :1]), _zeros(xp, samples, order)], axis=-1)
+
+    def stage(m: Any, lattice: tuple) -> tuple:
+        ahead, behind, forth, back = lattice
+        behind, back = _delayed(xp, behind), _delayed(xp, back)
+        weight = _like(xp.where(xp.arange(W) > m, counts, 0), samples)
+        both = (weight * (ahead * ahead + behind * behind)).sum(-1) + 2 * NOISE * energy + TINY
+        k = (2 * (weight * ahead * behind).sum(-1) / both)[..., None]
+        return ahead - k * behind, behind - k * ahead, forth - k * back, back - k * forth
+
+    lattice = (samples, samples, pulse, pulse)
+    if xp is jnp:
+        lattice = jax.lax.fori_loop(0, order, stage, lattice)
+    else:
+        for m in range(order):
+            lattice = stage(m, lattice)
+    return -lattice[2][..., 1:]
+
+
+def foretell(
+    past: Array,  # [B, at least N]; ends with the sample before
+    coefficients: Array,  # [B, N]
+    errors: Array,  # [B, 2]: running mean squares
+    floor: float,
+    xp: ModuleType,
+) -> Foretold:  # [B]
+    """What the past says of the next sample of every stream."""
+    value = (coefficients[:, ::-1] * past[:, -coefficients.shape[1] :]).sum(-1)
+    return Foretold(xp.clip(value, -1, 1), level(errors, floor, xp))
+
+
+def level(errors: Array, floor: float, xp: ModuleType) -> Array:  # [..., 2] -> [...]
+    """The error level of the running mean squares of the error."""
+    return xp.sqrt(SHARES[0] * errors[..., 0] + SHARES[1] * errors[..., 1]) + floor
+
+
+def updated(errors: Array, value: Array, sample: Array, xp: ModuleType) -> Array:  # [B, 2]
+    """The running mean squares of the error after a sample, for which `value` was foretold."""
+    off = (sample - value) ** 2
+    return errors + (off[..., None] - errors) * _like(xp.asarray(RATES, errors.dtype), errors)
+
+
+@partial(jax.jit, static_argnames=("order", "window", "refit"))
+def foretell_all(
+    samples: Array,  # [B, W + T] float32: the window before the first, then all
+    errors: Array,  # [B, 2] float32
+    *,
+    order: int,
+    window: int,
+    refit: int,  # of which T is a multiple
+    floor: float,
+) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 2]
+    """What each of T samples was foretold as by those before it, and the errors after the last.
+
+    The same as fitting, foretelling and updating one sample after the other, in another order:
+    neither a fit nor a foretold value needs to know an error.
+    """
+    B, T = samples.shape[0], samples.shape[1] - window
+    G = T // refit  # fits
+    starts = refit * jnp.arange(G)
+    heard = samples[:, starts[:, None] + jnp.arange(window)[None]]  # [B, G, W]
+    coefficients = _fit_all(heard, order)  # [B, G, N]
+    near = samples[:, starts[:, None] + jnp.arange(window - order, window + refit)[None]]
+
+    def tap(k: Any, total: Array) -> Array:
+        x = jax.lax.dynamic_slice_in_dim(near, order - 1 - k, refit, axis=2)
+        a = jax.lax.dynamic_slice_in_dim(coefficients, k, 1, axis=2)
+        return total + a * x
+
+    value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, refit))), -1, 1)
+    off = (samples[:, window:].reshape(B, G, refit) - value) ** 2
+    before, errors = _running(off, errors)
+    foretold = Foretold(value, level(before, floor, jnp))
+    return Foretold(*(each.reshape(B, T) for each in foretold)), errors
+
+
+def _fit_all(heard: Array, order: int) -> Array:  # [B, G, W] -> [B, G, N]
+    def in_parts(heard: Array) -> Array:  # so that a part stays in the cache near the core
+        flat = heard.reshape(-1, heard.shape[-1])
+        found = jax.lax.map(lambda x: fit(x, order, jnp), flat, batch_size=FITS_AT_ONCE)
+        return found.reshape(*heard.shape[:-1], order)
+
+    return jax.lax.platform_dependent(
+        heard, cpu=in_parts, default=lambda heard: fit(heard, order, jnp)
+    )
+
+
+def _running(off: Array, errors: Array) -> tuple[Array, Array]:
+    """Running means before each of [B, G, refit] squares: [B, G, refit, 2], and after the last."""
+    refit = off.shape[-1]
+    ages = np.arange(refit)[:, None] - np.arange(refit)[None] - 1  # of square j at sample i
+    rates = np.array(RATES)
+    weights = np.where(ages >= 0, rates[:, None, None] * (1 - rates[:, None, None]) ** ages, 0)
+    fresh = jnp.einsum("bgj,rij->gbir", off, weights.astype(np.float32), precision="highest")
+    keep = (1 - rates[None]) ** np.arange(refit)[:, None]  # [refit, 2]
+    keep = keep.astype(np.float32)[None]
+
+    def block(errors: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        fresh, last = inputs
+        before = errors[:, None] * keep + fresh
+        rate = jnp.asarray(RATES)[None]
+        return before[:, -1] + (last[:, None] - before[:, -1]) * rate, before
+
+    errors, before = jax.lax.scan(block, errors, (fresh, jnp.moveaxis(off[..., -1], 1, 0)))
+    return jnp.moveaxis(before, 0, 1), errors
+
+
+def hint(
+    weights: Predictor,
+    n_codes: int,
+    foretold: Foretold,  # [...]
+    xp: ModuleType,
+) -> Array:  # [..., R+S]
+    """What the stack is told: the foretold sample and the error level, embedded.
+
+    For h_0 and for the skip sum. Between two rows an embedding is blended, so that rounding
+    never makes a step. All rows in one product with their shares are quicker than to gather
+    two, and to scatter what they learn.
+    """
+    rows = np.arange(STEPS, dtype=foretold.value.dtype)
+    shares = [
+        xp.maximum(1 - xp.abs(place[..., None] - _like(rows, place[..., None])), 0)
+        for place in places(foretold, n_codes, weights.floor, xp)
+    ]
+    return xp.concatenate(shares, axis=-1) @ xp.concatenate([weights.value, weights.level])
+
+
+def places(
+    foretold: Foretold, n_codes: int, floor: float, xp: ModuleType
+) -> tuple[Array, Array]:  # each in 0 ... STEPS - 1
+    """Where the foretold sample lies on the mu-law scale, and the error level on one of logarithms.
+
+    The latter goes from the floor to 1.
+    """
+    value, error = foretold
+    companded = xp.log(1 + (n_codes - 1) * xp.abs(value)) / math.log(n_codes)
+    level = xp.log(xp.clip(error, floor, 1)) / math.log(floor)
+    return (STEPS - 1) / 2 * (1 + xp.sign(value) * companded), (STEPS - 1) * (1 - level)
+
+
+def base(
+    weights: Predictor,
+    n_codes: int,
+    skip_sum: Array,  # [..., S]
+    foretold: Foretold,  # [...]
+    xp: ModuleType,
+) -> Array:  # [..., V]
+    """What the predictor adds to the head's logits; the network shifts and widens it."""
+    shape = xp.maximum(skip_sum, 0) @ weights.shape + _like(weights.shape_bias, skip_sum)
+    middle, half = (xp.asarray(each, shape.dtype) for each in cells(n_codes))
+    return logistic(foretold, shape, middle, half, xp)
+
+
+def logistic(
+    foretold: Foretold,  # [...]
+    shape: Array,  # [..., 2]: shift in error levels, logarithm of the width in error levels
+    middle: Array,  # [V], see cells
+    half: Array,  # [V]
+    xp: ModuleType,
+) -> Array:  # [..., V]
+    """Logarithms of the base distribution: of a logistic one, cut at the cells' edges, plus EVEN.
+
+    With F the logistic function, b and a a cell's edges in units of the width, F(b) - F(a) is
+    F(b) F(-a) (1 - e^(a - b)): nothing cancels, however narrow a cell or wide the distribution.
+    """
+    place = foretold.value + foretold.error * shape[..., 0]
+    slope = xp.exp(-xp.clip(shape[..., 1], -WIDEST, WIDEST)) / foretold.error
+    if xp is jnp:
+        return _log_shares(place, slope, middle, half)
+    return np.log(_cell_shares(place, slope, middle, half, np)[0] + EVEN)
+
+
+@jax.custom_vjp
+def _log_shares(place: Array, slope: Array, middle: Array, half: Array) -> Array:
+    return jnp.log(_cell_shares(place, slope, middle, half, jnp)[0] + EVEN)
+
+
+def _forward(place: Array, slope: Array, middle: Array, half: Array) -> tuple[Array, tuple]:
+    return _log_shares(place, slope, middle, half), (place, slope, middle, half)
+
+
+def _backward(given: tuple, change: Array) -> tuple:
+    """The derivative in closed form, which needs no exponential that the shares do not need."""
+    place, slope, middle, half = given
+    share, above, below, within, off, reach = _cell_shares(place, slope, middle, half, jnp)
+    change = change * share / (share + EVEN)
+    aside = change * (below - above)
+    wider = change * (2 - above - below + 2 * (1 - within) / within) * reach
+    return -(aside.sum(-1) * slope), (aside * off + wider).sum(-1) / slope, None, None
+
+
+_log_shares.defvjp(_forward, _backward)
+
+
+def _cell_shares(place: Array, slope: Array, middle: Array, half: Array, xp: ModuleType) -> tuple:
+    """F(b) - F(a) of every cell, its factors, and the cell in units of the width."""
+    slope, place = slope[..., None], place[..., None]
+    off = (_like(middle, slope) - place) * slope
+    reach = _like(half, slope) * slope
+    above = 1 / (1 + xp.exp(xp.minimum(-off - reach, FLAT)))
+    below = 1 / (1 + xp.exp(xp.minimum(off - reach, FLAT)))
+    within = -xp.expm1(-2 * reach)
+    return above * below * within, above, below, within, off, reach
+
+
+def _delayed(xp: ModuleType, x: Array) -> Array:
+    return xp.concatenate([xp.zeros_like(x[..., :1]), x[..., :-1]], axis=-1)
+
+
+def _zeros(xp: ModuleType, like: Array, count: int) -> Array:
+    return xp.zeros((*like.shape[:-1], count), like.dtype)
+
+
+def _like(row: Array, x: Array) -> Array:
+    """A row [n] with the leading axes that x has."""
+    return row.reshape((1,) * (x.ndim - 1) + row.shape)
