@@ -44,6 +44,8 @@ class TorchWaveNet:
     def __init__(self, weights: StackWeights, batch: int, mode: str):
         if mode not in MODES:
             raise ValueError(f"no mode {mode!r}; there are {', '.join(MODES)}")
+        if weights.predictor is not None:
+            raise RuntimeError("it has no linear predictor")
         self.weights, self.batch, self.mode = weights, batch, mode
         self._stack = _Stack(weights).eval()
         if mode == "torchscript":

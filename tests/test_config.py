@@ -33,7 +33,12 @@ def test_there_are_shipped_configs():
 def test_toml_gives_the_config_back(tmp_path):
     config = configs.from_dict(
         configs.apply_overrides(
-            {}, ["training.learning_rate=1e-5", 'conditioner.signals=["notes", "past"]']
+            {},
+            [
+                "training.learning_rate=1e-5",
+                'conditioner.signals=["notes", "past"]',
+                "model.predictor.order=9",
+            ],
         )
     )
     path = tmp_path / "c.toml"
@@ -58,6 +63,12 @@ def test_receptive_field_is_the_sum_over_all_convolutions(cycles, kernel_size, e
         ("model.residual_chanels=3", "did you mean 'model.residual_channels'"),
         ("modle.kernel_size=3", "did you mean 'model'"),
         ("model.kernel_size=1", "2 to 64"),
+        ("model.predictor.odrer=3", "did you mean 'model.predictor.order'"),
+        ("model.predictor.order=1024", "take model.predictor.window=8192"),
+        ("model.predictor.order=-1", "0 to 1024"),
+        ("model.predictor.floor=nan", "1e-06 to 0.1"),
+        ("model.predictor=3", "a table: [model.predictor]"),
+        ("model.predictor.x.y=3", "unknown key 'model.predictor.x'"),
         ("training.steps=many", "a whole number"),
         ("training.steps=1.5", "a whole number"),
         ("training.learning_rate=nan", "0 to 1"),
@@ -102,6 +113,18 @@ def test_a_shipped_config_is_found_by_name_and_by_path():
 def test_differences_name_each_key_once():
     new = dataclasses.replace(Config(), model=dataclasses.replace(Model(), kernel_size=3))
     assert configs.differences(Config(), new) == ["model.kernel_size: 2 -> 3"]
+    new = configs.from_dict({"model": {"predictor": {"order": 4}}})
+    assert configs.differences(Config(), new) == ["model.predictor.order: 0 -> 4"]
+
+
+def test_a_refit_that_does_not_divide_a_frame_is_refused_with_one_that_does():
+    overrides = ["model.hop_length=80", "training.crop_samples=160", "model.predictor.order=4"]
+    with pytest.raises(WavegenError, match=r"take model\.predictor\.refit=16"):
+        configs.from_dict(configs.apply_overrides({}, overrides))
+
+
+def test_a_config_written_before_there_was_a_predictor_has_none():
+    assert configs.from_dict({"model": {"kernel_size": 2}}).model.predictor.order == 0
 
 
 def test_a_config_is_hashable_because_compiled_steps_are_kept_by_it():

@@ -104,16 +104,17 @@ def weights(case: Case, seed: int = 0) -> StackWeights:
 
 
 def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
-    S, width = case.skip_channels, case.residual_channels + case.skip_channels
+    R, S = case.residual_channels, case.skip_channels
     return Predictor(
-        value=normal(0.5, predictor.STEPS, width),
-        level=normal(0.5, predictor.STEPS, width),
+        value=normal(0.5, predictor.STEPS, R),
+        level=normal(0.5, predictor.STEPS, R),
         shape=normal(0.3 * S**-0.5, S, 2),
         shape_bias=np.array([0, np.log(predictor.INITIAL_WIDTH)], np.float32),
         order=case.order,
         window=case.window,
         refit=case.refit,
         floor=1e-4,
+        damping=0.99,
     )
 
 

@@ -70,6 +70,7 @@ def weights_of_samples(window: int) -> np.ndarray:  # [W] float64
 def fit(
     samples: Array,  # [..., W], of which the last is the newest
     order: int,
+    damping: float,  # in (0, 1]
     xp: ModuleType,
     weights: np.ndarray | None = None,  # [W]; weights_of_samples unless told
 ) -> Array:  # [..., N]
@@ -78,7 +79,8 @@ def fit(
     Burg's method (Burg 1975, "Maximum entropy spectral analysis", chapter II) with weighted
     errors (Swingler 1979, "A modified Burg algorithm for maximum entropy spectral analysis").
     Every reflection coefficient lies between -1 and 1 whatever the samples, so the prediction
-    filter is of minimum phase, and what it makes of noise dies away.
+    filter is of minimum phase. `damping` to the power of k, on a[k-1], draws its roots further
+    into the unit circle ("bandwidth expansion"), so that no sound goes on by itself for long.
     """
     W = samples.shape[-1]
     counts = xp.asarray(weights_of_samples(W) if weights is None else weights, samples.dtype)
@@ -100,7 +102,8 @@ def fit(
     else:
         for m in range(order):
             lattice = stage(m, lattice)
-    return -lattice[2][..., 1:]
+    fading = xp.asarray(damping ** np.arange(1, order + 1), samples.dtype)
+    return -lattice[2][..., 1:] * _like(fading, samples)
 
 
 def foretell(
@@ -126,7 +129,7 @@ def updated(errors: Array, value: Array, sample: Array, xp: ModuleType) -> Array
     return errors + (off[..., None] - errors) * _like(xp.asarray(RATES, errors.dtype), errors)
 
 
-@partial(jax.jit, static_argnames=("order", "window", "refit"))
+@partial(jax.jit, static_argnames=("order", "window", "refit", "damping"))
 def foretell_all(
     samples: Array,  # [B, W + T] float32: the window before the first, then all
     errors: Array,  # [B, 2] float32
@@ -135,6 +138,7 @@ def foretell_all(
     window: int,
     refit: int,  # of which T is a multiple
     floor: float,
+    damping: float,
 ) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 2]
     """What each of T samples was foretold as by those before it, and the errors after the last.
 
@@ -145,7 +149,7 @@ def foretell_all(
     G = T // refit  # fits
     starts = refit * jnp.arange(G)
     heard = samples[:, starts[:, None] + jnp.arange(window)[None]]  # [B, G, W]
-    coefficients = _fit_all(heard, order)  # [B, G, N]
+    coefficients = _fit_all(heard, order, damping)  # [B, G, N]
     near = samples[:, starts[:, None] + jnp.arange(window - order, window + refit)[None]]
 
     def tap(k: Any, total: Array) -> Array:
@@ -160,14 +164,14 @@ def foretell_all(
     return Foretold(*(each.reshape(B, T) for each in foretold)), errors
 
 
-def _fit_all(heard: Array, order: int) -> Array:  # [B, G, W] -> [B, G, N]
+def _fit_all(heard: Array, order: int, damping: float) -> Array:  # [B, G, W] -> [B, G, N]
     def in_parts(heard: Array) -> Array:  # so that a part stays in the cache near the core
         flat = heard.reshape(-1, heard.shape[-1])
-        found = jax.lax.map(lambda x: fit(x, order, jnp), flat, batch_size=FITS_AT_ONCE)
+        found = jax.lax.map(lambda x: fit(x, order, damping, jnp), flat, batch_size=FITS_AT_ONCE)
         return found.reshape(*heard.shape[:-1], order)
 
     return jax.lax.platform_dependent(
-        heard, cpu=in_parts, default=lambda heard: fit(heard, order, jnp)
+        heard, cpu=in_parts, default=lambda heard: fit(heard, order, damping, jnp)
     )
 
 
@@ -196,12 +200,11 @@ def hint(
     n_codes: int,
     foretold: Foretold,  # [...]
     xp: ModuleType,
-) -> Array:  # [..., R+S]
-    """What the stack is told: the foretold sample and the error level, embedded.
+) -> Array:  # [..., R]
+    """What h_0 is told: the foretold sample and the error level, embedded.
 
-    For h_0 and for the skip sum. Between two rows an embedding is blended, so that rounding
-    never makes a step. All rows in one product with their shares are quicker than to gather
-    two, and to scatter what they learn.
+    Between two rows an embedding is blended, so that rounding never makes a step. All rows in
+    one product with their shares are quicker than to gather two, and to scatter what they learn.
     """
     rows = np.arange(STEPS, dtype=foretold.value.dtype)
     shares = [

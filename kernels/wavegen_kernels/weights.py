@@ -25,14 +25,15 @@ class Predictor:
     See wavegen_kernels.predictor.
     """
 
-    value: Array  # [STEPS, R+S]: the foretold sample's embedding, for h_0 and for the skip sum
-    level: Array  # [STEPS, R+S]: that of the error level
+    value: Array  # [STEPS, R]: the foretold sample's embedding
+    level: Array  # [STEPS, R]: that of the error level
     shape: Array  # [S, 2]: from the skips to shift and width of the base distribution
     shape_bias: Array  # [2]
     order: int = field(metadata={"static": True})  # N: coefficients
     window: int = field(metadata={"static": True})  # W: samples that each fit hears
     refit: int = field(metadata={"static": True})  # samples from fit to fit
     floor: float = field(metadata={"static": True})  # the least error level
+    damping: float = field(metadata={"static": True})  # of a tone, per sample
 
 
 @jax.tree_util.register_dataclass

@@ -53,7 +53,7 @@ def generate(stack, cond, streams, precision, frames_a_call=None):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_three_taps", "small"])
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_three_taps", "tiny_foretold", "small"])
 def test_batches_threads_and_calls_change_no_bit(name, precision, monkeypatch):
     case, streams = cases.CASES[name], np.arange(11)
     stack, cond = cases.weights(case), cases.conditioning(case, 11, 4)
@@ -67,6 +67,8 @@ def test_batches_threads_and_calls_change_no_bit(name, precision, monkeypatch):
         codes, again = generate(stack, cond[some], streams[some], precision)
         np.testing.assert_array_equal(codes, whole[some])
         np.testing.assert_array_equal(again.queues, state.queues[:, some])
+        np.testing.assert_array_equal(again.heard, state.heard[some])
+        np.testing.assert_array_equal(again.errors, state.errors[some])
     codes, again = generate(stack, cond, streams, precision, frames_a_call=1)
     np.testing.assert_array_equal(codes, whole)
     monkeypatch.setattr(numba_cpu, "_WORDS_A_CALL", 1)  # one sample a call

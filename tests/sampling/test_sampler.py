@@ -12,7 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavegen.config import Audio, Conditioner, Config, Model, Training, Vocabulary
+from wavegen.config import (
+    Audio,
+    Conditioner,
+    Config,
+    Model,
+    Predictor,
+    Training,
+    Vocabulary,
+)
 from wavegen.errors import BackendError, WavegenError
 from wavegen.model import network
 from wavegen.model.network import Inputs, Trained
@@ -23,12 +31,17 @@ from wavegen_kernels import random, weights
 from wavegen_kernels.generate import api
 
 VOCABULARY = Vocabulary(labels={"instrument": ("bell", "organ"), "room": ("hall",)})
-# Conditioner, and taps of every convolution.
+PREDICTOR = Predictor(order=5, window=40, refit=4, floor=1e-3)
+# Conditioner, taps of every convolution, predictor.
 NETWORKS = {
-    "none": (Conditioner(), 3),
-    "notes and labels": (Conditioner(("notes",), ("instrument", "room"), "lstm", 6, 5), 2),
-    "past": (Conditioner(("past",), (), "lstm", 6, 5), 2),
-    "all": (Conditioner(("notes", "past"), ("instrument", "room"), "gru", 6, 5), 3),
+    "none": (Conditioner(), 3, Predictor()),
+    "notes and labels": (
+        Conditioner(("notes",), ("instrument", "room"), "lstm", 6, 5),
+        2,
+        PREDICTOR,
+    ),
+    "past": (Conditioner(("past",), (), "lstm", 6, 5), 2, Predictor()),
+    "all": (Conditioner(("notes", "past"), ("instrument", "room"), "gru", 6, 5), 3, PREDICTOR),
 }
 FRAMES = 12
 # float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
@@ -42,10 +55,10 @@ TIE = 1e-4
 @cache
 def make(name):
     """A network of random weights; at 1000 Hz and 8 samples a frame, a block is 31 frames."""
-    conditioner, kernel_size = NETWORKS[name]
+    conditioner, kernel_size, predictor = NETWORKS[name]
     config = Config(
         audio=Audio(sample_rate=1000),
-        model=Model(8, 12, 10, 3, 2, kernel_size, hop_length=8),
+        model=Model(8, 12, 10, 3, 2, kernel_size, hop_length=8, predictor=predictor),
         conditioner=conditioner,
         training=Training(crop_samples=16),
     )

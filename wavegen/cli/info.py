@@ -97,9 +97,19 @@ def _model(config: Any) -> Facts:
         "receptive_field_samples": model.receptive_field,
         "receptive_field_seconds": round(config.receptive_field_seconds, 4),
         "frame_ms": round(config.frame_seconds * 1000, 3),
+        "predictor": _predictor(model.predictor),
         "steered_by": steers or "nothing (unconditional)",
         "training_steps": config.training.steps,
     }
+
+
+def _predictor(predictor: Any) -> str:
+    if not predictor.order:
+        return "none"
+    return (
+        f"order {predictor.order}, fitted to the last {predictor.window} samples "
+        f"every {predictor.refit}"
+    )
 
 
 def _run(path: Path, console: Console) -> Facts:

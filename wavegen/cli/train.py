@@ -85,11 +85,13 @@ def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
 def describe(config: Config) -> str:
     """The size of a model in the units that people use."""
     model = config.model
+    predictor = f"; predictor of order {model.predictor.order}" if model.predictor.order else ""
     return (
         f"{model.num_layers} layers, R{model.residual_channels} S{model.skip_channels} "
         f"H{model.head_channels}, hears {model.receptive_field} samples "
         f"({config.receptive_field_seconds * 1000:.0f} ms) at {config.audio.sample_rate} Hz; "
         f"frames of {model.hop_length} samples ({config.frame_seconds * 1000:.1f} ms)"
+        f"{predictor}"
     )
 
 

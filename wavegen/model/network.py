@@ -78,12 +78,17 @@ class Network(nnx.Module):
         return () if self.conditioner is None else self.conditioner.initial_carry(batch)
 
     def hidden(
-        self, inputs: Inputs, state: SequenceState, context_frames: int = 0
+        self,
+        inputs: Inputs,
+        state: SequenceState,
+        context_frames: int = 0,
+        clean: Array | None = None,  # [B, (X+F)*P] int32; inputs.codes unless told
     ) -> tuple[Hidden, SequenceState]:  # of [B, F*P] samples; the state after the last one
         """The stack's output for the F frames that follow the X of context, teacher forced.
 
         `state` is that before the first frame of context. The stack itself does not hear
-        the context: a window brings its own receptive field along.
+        the context: a window brings its own receptive field along. The predictor hears the
+        `clean` codes where those of the inputs are jittered.
         """
         P, X = self.hop_length, context_frames
         K = self.wavenet.embed.shape[0]
@@ -92,7 +97,8 @@ class Network(nnx.Module):
         if cond is not None:
             cond = cond[:, X:]
         T = inputs.codes.shape[1] - X * P
-        foretold, errors = self.foretell(known, T, state.errors)
+        sounded = known if clean is None else jnp.concatenate([state.codes, clean], axis=1)
+        foretold, errors = self.foretell(sounded, T, state.errors)
         history = known[:, known.shape[1] - T - K : -1]
         skip_sum, queues = self.wavenet.skip_sum(history, cond, state.queues, foretold)
         state = SequenceState(known[:, -state.codes.shape[1] :], queues, carry, errors)
@@ -119,6 +125,7 @@ class Network(nnx.Module):
             window=linear.window,
             refit=linear.refit,
             floor=linear.floor,
+            damping=linear.damping,
         )
 
     def condition(

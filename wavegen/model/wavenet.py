@@ -87,8 +87,7 @@ class WaveNet(nnx.Module):
         h = functools.reduce(jnp.add, first)
         total = jnp.broadcast_to(self.skip_bias[...], (*h.shape[:2], self.skip.shape[-1]))
         if self.predictor is not None and foretold is not None:
-            hint = predictor.hint(self.predictor.weights(), self.n_codes, foretold, jnp)
-            h, total = h + hint[..., : h.shape[-1]], total + hint[..., h.shape[-1] :]
+            h = h + predictor.hint(self.predictor.weights(), self.n_codes, foretold, jnp)
         # Inside a scan the checkpoint works on every device; around unrolled layers it does not.
         (_, total), queues = jax.lax.scan(jax.checkpoint(_layer), (h, total), layers)
         return total, queues
@@ -131,11 +130,8 @@ class Predictor(nnx.Module):
     def __init__(self, config: Model, *, rngs: nnx.Rngs) -> None:
         R, S = config.residual_channels, config.skip_channels
         self.config = config.predictor
-        steps = predictor.STEPS
-        # To the skips it says nothing yet; each of their layers starts about as quiet.
-        tables = smooth_embedding(rngs, 2, steps, R) * 2**-0.5
         self.value, self.level = (
-            nnx.Param(jnp.concatenate([table, jnp.zeros((steps, S))], axis=-1)) for table in tables
+            nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 2, predictor.STEPS, R)
         )
         self.shape = nnx.Param(jnp.zeros((S, 2)))
         self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH)]))
@@ -151,6 +147,7 @@ class Predictor(nnx.Module):
             window=self.config.window,
             refit=self.config.refit,
             floor=self.config.floor,
+            damping=self.config.damping,
         )
 
 

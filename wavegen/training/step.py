@@ -72,7 +72,7 @@ def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) ->
     heard = _jittered(config, batch, key)
     inputs = Inputs(heard, batch.notes, batch.labels, batch.valid)
     state = net.initial_state(heard.shape[0])
-    hidden, _ = net.hidden(inputs, state, config.context_frames)
+    hidden, _ = net.hidden(inputs, state, config.context_frames, clean=batch.codes)
     targets = batch.codes[:, config.context_frames * config.model.hop_length :]
     return loss.score(net.wavenet, hidden, targets, batch.weights)
 
@@ -82,7 +82,8 @@ def _jittered(config: Config, batch: Batch, key: jax.Array) -> jax.Array:  # [B,
 
     Its own draws will not be as clean as recordings: inputs that are off by some codes make
     it trust the notes more than the last few samples. The silence before a recording is
-    never off: sampling begins from it too.
+    never off: sampling begins from it too. The linear predictor hears no jitter: it would count
+    on larger errors than it makes when it hears the network's draws.
     """
     codes, reach = jnp.asarray(batch.codes), config.training.input_jitter
     if not reach:

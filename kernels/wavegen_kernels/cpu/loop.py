@@ -49,7 +49,6 @@ class Room(NamedTuple):
     steps: np.ndarray  # float32, 4 bytes each [B, words]: inputs of a product of int8
     scales: np.ndarray  # float32 [B]: theirs
     gate_scales: np.ndarray  # float32 [B]: those of gated outputs, always 1 / 127
-    hint: np.ndarray  # float32 [B, S padded]: the predictor's part of the skip sum
     lattice: np.ndarray  # float32 [3, W]: what a fit works in
     foretold: np.ndarray  # float32 [B, 2]: the foretold sample, the error level
 
@@ -72,7 +71,6 @@ class _Rows(NamedTuple):
     steps: tuple[int, int]
     scales: tuple[int, int]
     gate_scales: tuple[int, int]
-    hint: tuple[int, int]
     queues: int  # address of this group's first stream
     time_bytes: int  # from one row of the queues to the next
     B: int
@@ -103,7 +101,6 @@ def room(packed: Packed, batch: int) -> Room:
             (batch, max(R, S, H) // 4 + _LINE),
             (batch,),
             (batch,),
-            (batch, S),
             (3, packed.linear.later.size),
             (batch, 2),
         )
@@ -158,7 +155,7 @@ def _samples(
     found, p, groups = room.logits, room.p, room.groups
     positions = _positions(dilations, at.K - 1, time + np.uint32(first))
     linear = packed.linear
-    past = ear(linear, room, heard, errors, fitted, at.R, low)
+    past = ear(linear, room, heard, errors, fitted, low)
     for t in range(first, last):
         f = t // hop_length
         if t == first or t % hop_length == 0:
@@ -167,7 +164,7 @@ def _samples(
         if past.order:
             if t % linear.refit == 0:
                 refit(linear, room, heard, fitted, t, low, high)
-            foretell(past, t, at.h, at.hint, at.zeros, at.B, at.R)
+            foretell(past, t, at.h, at.B, at.R)
         _step(word, weights, dilations, positions, at)
         if past.order:
             add_base(past, at.skip, at.logits, at.B)
@@ -205,7 +202,6 @@ def _places(packed, room, queues, low, high):
         steps=rows(room.steps),
         scales=rows(room.scales),
         gate_scales=rows(room.gate_scales),
-        hint=rows(room.hint),
         queues=rows(queues)[0] + 4 * low * R,
         time_bytes=4 * queues.shape[1] * R,
         B=high - low,
@@ -284,7 +280,7 @@ def _step(word, weights, dilations, positions, at):
             weights = product(word, weights, at.far, x, R, at.h, bias, at.h, B, Wr)
     LR, V = at.L * R, at.logits[1] // 4
     x = gated(word, at.z, at.gate_scales)
-    weights = product(word, weights, at.far, x, LR, at.hint, at.skip_bias, at.skip, B, S)
+    weights = product(word, weights, at.far, x, LR, at.zeros, at.skip_bias, at.skip, B, S)
     _relu(at.skip, B, S)
     x = inputs(word, at.skip, B, S, at.steps, at.scales, False)
     weights = product(word, weights, at.far, x, S, at.zeros, at.head1_bias, at.hidden, B, H)

@@ -40,8 +40,8 @@ ZERO_POINT = 128  # the byte that stands for an activation of 0.0 where activati
 class Linear(NamedTuple):
     """The predictor; arrays without rows where there is none."""
 
-    value: np.ndarray  # float32 [STEPS, R+S]
-    level: np.ndarray  # float32 [STEPS, R+S]
+    value: np.ndarray  # float32 [STEPS, R]
+    level: np.ndarray  # float32 [STEPS, R]
     shape: np.ndarray  # float32 [2, S padded]
     shape_bias: np.ndarray  # float32 [2]
     sounds: np.ndarray  # float32 [V]: amplitudes of the codes
@@ -51,6 +51,7 @@ class Linear(NamedTuple):
     order: int
     refit: int
     floor: np.float32
+    damping: np.float32
 
 
 class Packed(NamedTuple):
@@ -94,10 +95,11 @@ def pack(weights: StackWeights, precision: str, lanes: int) -> Packed:
 
 
 def _linear(weights: StackWeights, lanes: int) -> Linear:
-    sounds, linear = amplitudes(weights.n_codes).astype(np.float32), weights.predictor
+    linear, one = weights.predictor, np.float32(1)
+    sounds = amplitudes(weights.n_codes).astype(np.float32)
     if linear is None:
-        table, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
-        return Linear(table, table, table, row, sounds, row, row, row, 0, 1, np.float32(1))
+        rows, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
+        return Linear(rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one)
     middle, half = predictor.cells(weights.n_codes)
     return Linear(
         value=np.array(linear.value, np.float32),
@@ -111,6 +113,7 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
         order=linear.order,
         refit=linear.refit,
         floor=np.float32(linear.floor),
+        damping=np.float32(linear.damping),
     )
 
 

@@ -30,7 +30,7 @@ from wavegen_kernels.cpu.llvm import (
     total,
 )
 from wavegen_kernels.cpu.product import below, row
-from wavegen_kernels.cpu.vector import copy, rows
+from wavegen_kernels.cpu.vector import rows
 from wavegen_kernels.predictor import EVEN, FLAT, NOISE, RATES, SHARES, STEPS, TINY, WIDEST
 
 _FAST, _SLOW = (np.float32(rate) for rate in RATES)
@@ -39,7 +39,7 @@ _NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
 
 
 @njit(nogil=True, error_model="numpy")
-def fit(samples, later, lattice, fitted):
+def fit(samples, later, damping, lattice, fitted):
     """See wavegen_kernels.predictor.fit; `samples` [W], weights `later` [W].
 
     `lattice` [3, W] is what it works in. The coefficients go to `fitted` [N], the last one
@@ -63,6 +63,10 @@ def fit(samples, later, lattice, fitted):
         for i in range(m):
             fitted[N - 1 - i] = spare[i]
         fitted[N - 1 - m] = k
+    fading = np.float32(1)
+    for m in range(N):
+        fading *= damping
+        fitted[N - 1 - m] *= fading
 
 
 @instruction
@@ -134,11 +138,10 @@ class Ear(NamedTuple):
     errors: tuple[int, int]
     fitted: tuple[int, int]
     foretold: tuple[int, int]  # [B, 2]: the foretold sample, the error level
-    S: int
 
 
 @njit(nogil=True, error_model="numpy")
-def ear(linear, room, heard, errors, fitted, R, low):
+def ear(linear, room, heard, errors, fitted, low):
     """The Ear of the streams from `low` on."""
     return Ear(
         order=linear.order,
@@ -156,21 +159,21 @@ def ear(linear, room, heard, errors, fitted, R, low):
         errors=below(rows(errors), low),
         fitted=below(rows(fitted), low),
         foretold=rows(room.foretold),
-        S=linear.value.shape[1] - R,
     )
 
 
 @njit(nogil=True, error_model="numpy")
 def refit(linear, room, heard, fitted, t, low, high):
     """New coefficients for streams low ... high - 1, from the samples before t."""
+    later, W = linear.later, linear.later.size
     for b in range(low, high):
-        fit(heard[b, t : t + linear.later.size], linear.later, room.lattice, fitted[b])
+        fit(heard[b, t : t + W], later, linear.damping, room.lattice, fitted[b])
 
 
 @njit(nogil=True, error_model="numpy")
-def foretell(ear, t, h, hint, zeros, B, R):
-    """Foretold sample and error level of every stream, and what they say to rows h and hint."""
-    N, S = ear.order, ear.S
+def foretell(ear, t, h, B, R):
+    """Foretold sample and error level of every stream, and what they say to rows h."""
+    N = ear.order
     for b in range(B):
         past = row(ear.heard, b) + 4 * (t + ear.window - N)
         value = dot(past, row(ear.fitted, b), N)
@@ -180,10 +183,9 @@ def foretell(ear, t, h, hint, zeros, B, R):
         error = np.float32(math.sqrt(mean)) + ear.floor
         put(value, row(ear.foretold, b))
         put(error, row(ear.foretold, b) + 4)
-        copy(zeros[0], row(hint, b), S)
         place, level = _places(value, error, ear.V, ear.floor)
-        _tell(ear.value, place, row(h, b), R, row(hint, b), S)
-        _tell(ear.level, level, row(h, b), R, row(hint, b), S)
+        _tell(ear.value, place, row(h, b), R)
+        _tell(ear.level, level, row(h, b), R)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -198,12 +200,10 @@ def _places(value, error, V, floor):
 
 
 @njit(nogil=True, error_model="numpy")
-def _tell(table, place, h, R, hint, S):
-    """Adds the table's row at a place, blended between two of them, to h and hint."""
+def _tell(table, place, h, R):
+    """Adds the table's row at a place, blended between two of them, to h."""
     first = min(np.int64(place), STEPS - 2)
-    share = place - np.float32(first)
-    blend(row(table, first), table[1], share, h, R)
-    blend(row(table, first) + 4 * R, table[1], share, hint, S)
+    blend(row(table, first), table[1], place - np.float32(first), h, R)
 
 
 @instruction
@@ -219,12 +219,13 @@ def logarithm(context, x):
 @njit(nogil=True, error_model="numpy")
 def add_base(ear, skip, logits, B):
     """Adds the base distribution to rows of logits; `skip` are the rectified skip sums."""
+    S, V = skip[1] // 4, logits[1] // 4
     for b in range(B):
         s, foretold = row(skip, b), row(ear.foretold, b)
         value, error = number(foretold), number(foretold + 4)
-        shift = dot(s, ear.shape[0], ear.S) + number(ear.shape_bias)
-        power = dot(s, row(ear.shape, 1), ear.S) + number(ear.shape_bias + 4)
-        place, V = value + error * shift, logits[1] // 4
+        shift = dot(s, ear.shape[0], S) + number(ear.shape_bias)
+        power = dot(s, row(ear.shape, 1), S) + number(ear.shape_bias + 4)
+        place = value + error * shift
         logistic(row(logits, b), ear.middle, ear.half, place, error, -power, V)
 
 

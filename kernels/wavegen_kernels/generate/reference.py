@@ -63,7 +63,7 @@ def _fitted(weights: StackWeights, state: StepState, t: int, fitted):  # [B, N] 
     w = weights.predictor
     if w is None or t % w.refit:
         return fitted
-    return predictor.fit(np.asarray(state.heard, np.float64), w.order, np)
+    return predictor.fit(np.asarray(state.heard, np.float64), w.order, w.damping, np)
 
 
 def _foretell(weights: StackWeights, state: StepState, fitted) -> Foretold | None:
@@ -85,8 +85,7 @@ def _step(
     h = w.embed[np.arange(K)[:, None], state.codes].sum(axis=0)  # [B, R]
     s, first = w.skip_bias, 0
     if w.predictor is not None and foretold is not None:
-        hint = predictor.hint(w.predictor, w.n_codes, foretold, np)
-        h, s = h + hint[:, : h.shape[1]], s + hint[:, h.shape[1] :]
+        h = h + predictor.hint(w.predictor, w.n_codes, foretold, np)
     for layer, (d, slots) in enumerate(zip(w.dilations, w.queue_lengths, strict=True)):
         a = w.gate_bias[layer] + cond[:, layer] + h @ w.gate[layer, 0]
         for k in range(1, K):

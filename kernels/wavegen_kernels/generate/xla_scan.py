@@ -122,7 +122,7 @@ def _loop(
     def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
         (cond, of_frame), of_samples = inputs
         moving, heard = carry
-        fitted = None if linear is None else predictor.fit(heard, linear.order, jnp)
+        fitted = None if linear is None else predictor.fit(heard, linear.order, linear.damping, jnp)
         longer = jnp.concatenate([heard, jnp.zeros((len(heard), block))], axis=1)
 
         def sample(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
@@ -183,10 +183,8 @@ def _step(
 ) -> tuple[Array, list[Array]]:  # logits [B, V], h of every layer
     K, w = weights.kernel_size, weights
     h = w.embed[jnp.arange(K)[:, None], codes].sum(axis=0)  # [B, R]
-    hint = None
     if w.predictor is not None and foretold is not None:
-        hint = predictor.hint(w.predictor, w.n_codes, foretold, jnp)
-        h = h + hint[:, : h.shape[1]]
+        h = h + predictor.hint(w.predictor, w.n_codes, foretold, jnp)
     gates, newest = [], []
     for i, (gate, gate_bias, residual, residual_bias) in enumerate(layers):
         slots, dilation = rings[i].shape[0], w.dilations[i]
@@ -198,8 +196,6 @@ def _step(
         h = stack.residual(h, gates[-1], residual, residual_bias)
     skip = w.skip.reshape(-1, w.skip.shape[-1])  # [L*R, S]: all skips as one product
     s = jnp.concatenate(gates, axis=-1) @ skip + w.skip_bias[None]
-    if hint is not None:
-        s = s + hint[:, h.shape[1] :]
     logits = stack.head(s, w.head1, w.head1_bias, w.head2, w.head2_bias)
     if w.predictor is not None and foretold is not None:
         logits = logits + predictor.base(w.predictor, w.n_codes, s, foretold, jnp)
