@@ -108,6 +108,7 @@ def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
     return Predictor(
         value=normal(0.5, predictor.STEPS, R),
         level=normal(0.5, predictor.STEPS, R),
+        surprise=normal(0.5, predictor.STEPS, R),
         shape=normal(0.3 * S**-0.5, S, 2),
         shape_bias=np.array([0, np.log(predictor.INITIAL_WIDTH)], np.float32),
         order=case.order,

@@ -45,11 +45,16 @@ WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as
 INITIAL_WIDTH = 0.45
 
 
+# A surprise of so many times the error level, and any larger one, is at its embedding's end.
+FARTHEST = 45.0
+
+
 class Foretold(NamedTuple):
     """What the past says of some samples."""
 
     value: Array  # [...] float32 in [-1, 1]: the foretold sample
     error: Array  # [...] float32 > 0: how far off it has been lately
+    surprise: Array  # [...] float32: the last sample's error, in error levels
 
 
 def cells(n_codes: int) -> tuple[np.ndarray, np.ndarray]:  # [V], [V] float64
@@ -109,37 +114,38 @@ def fit(
 def foretell(
     past: Array,  # [B, at least N]; ends with the sample before
     coefficients: Array,  # [B, N]
-    errors: Array,  # [B, 2]: running mean squares
+    errors: Array,  # [B, 3]
     floor: float,
     xp: ModuleType,
 ) -> Foretold:  # [B]
     """What the past says of the next sample of every stream."""
     value = (coefficients[:, ::-1] * past[:, -coefficients.shape[1] :]).sum(-1)
-    return Foretold(xp.clip(value, -1, 1), level(errors, floor, xp))
+    return Foretold(xp.clip(value, -1, 1), level(errors, floor, xp), errors[:, 2])
 
 
-def level(errors: Array, floor: float, xp: ModuleType) -> Array:  # [..., 2] -> [...]
-    """The error level of the running mean squares of the error."""
+def level(errors: Array, floor: float, xp: ModuleType) -> Array:  # [..., at least 2] -> [...]
+    """The error level that running mean squares of the error amount to."""
     return xp.sqrt(SHARES[0] * errors[..., 0] + SHARES[1] * errors[..., 1]) + floor
 
 
-def updated(errors: Array, value: Array, sample: Array, xp: ModuleType) -> Array:  # [B, 2]
-    """The running mean squares of the error after a sample, for which `value` was foretold."""
-    off = (sample - value) ** 2
-    return errors + (off[..., None] - errors) * _like(xp.asarray(RATES, errors.dtype), errors)
+def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) -> Array:  # [B, 3]
+    """What is remembered of the errors after a sample: two running mean squares, the surprise."""
+    off, means = (sample - foretold.value)[..., None], errors[..., :2]
+    means = means + (off**2 - means) * _like(xp.asarray(RATES, errors.dtype), means)
+    return xp.concatenate([means, off / foretold.error[..., None]], axis=-1)
 
 
 @partial(jax.jit, static_argnames=("order", "window", "refit", "damping"))
 def foretell_all(
     samples: Array,  # [B, W + T] float32: the window before the first, then all
-    errors: Array,  # [B, 2] float32
+    errors: Array,  # [B, 3] float32
     *,
     order: int,
     window: int,
     refit: int,  # of which T is a multiple
     floor: float,
     damping: float,
-) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 2]
+) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 3]
     """What each of T samples was foretold as by those before it, and the errors after the last.
 
     The same as fitting, foretelling and updating one sample after the other, in another order:
@@ -158,10 +164,12 @@ def foretell_all(
         return total + a * x
 
     value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, refit))), -1, 1)
-    off = (samples[:, window:].reshape(B, G, refit) - value) ** 2
-    before, errors = _running(off, errors)
-    foretold = Foretold(value, level(before, floor, jnp))
-    return Foretold(*(each.reshape(B, T) for each in foretold)), errors
+    off = samples[:, window:].reshape(B, G, refit) - value
+    before, means = _running(off**2, errors[:, :2])
+    error = level(before, floor, jnp).reshape(B, T)
+    surprises = jnp.concatenate([errors[:, 2:], off.reshape(B, T) / error], axis=1)
+    errors = jnp.concatenate([means, surprises[:, -1:]], axis=1)
+    return Foretold(value.reshape(B, T), error, surprises[:, :-1]), errors
 
 
 def _fit_all(heard: Array, order: int, damping: float) -> Array:  # [B, G, W] -> [B, G, N]
@@ -201,7 +209,7 @@ def hint(
     foretold: Foretold,  # [...]
     xp: ModuleType,
 ) -> Array:  # [..., R]
-    """What h_0 is told: the foretold sample and the error level, embedded.
+    """What h_0 is told: the foretold sample, the error level and the last surprise, embedded.
 
     Between two rows an embedding is blended, so that rounding never makes a step. All rows in
     one product with their shares are quicker than to gather two, and to scatter what they learn.
@@ -211,20 +219,22 @@ def hint(
         xp.maximum(1 - xp.abs(place[..., None] - _like(rows, place[..., None])), 0)
         for place in places(foretold, n_codes, weights.floor, xp)
     ]
-    return xp.concatenate(shares, axis=-1) @ xp.concatenate([weights.value, weights.level])
+    rows = xp.concatenate([weights.value, weights.level, weights.surprise])
+    return xp.concatenate(shares, axis=-1) @ rows
 
 
 def places(
     foretold: Foretold, n_codes: int, floor: float, xp: ModuleType
-) -> tuple[Array, Array]:  # each in 0 ... STEPS - 1
-    """Where the foretold sample lies on the mu-law scale, and the error level on one of logarithms.
-
-    The latter goes from the floor to 1.
+) -> tuple[Array, Array, Array]:  # each in 0 ... STEPS - 1
+    """Where the foretold sample lies on the mu-law scale, the error level on one of logarithms
+    from the floor to 1, and the surprise on one that is logarithmic beyond 1 to either side.
     """
-    value, error = foretold
+    value, error, surprise = foretold
     companded = xp.log(1 + (n_codes - 1) * xp.abs(value)) / math.log(n_codes)
     level = xp.log(xp.clip(error, floor, 1)) / math.log(floor)
-    return (STEPS - 1) / 2 * (1 + xp.sign(value) * companded), (STEPS - 1) * (1 - level)
+    aside = xp.clip(xp.arcsinh(surprise) / math.asinh(FARTHEST), -1, 1)
+    middle = (STEPS - 1) / 2
+    return middle * (1 + xp.sign(value) * companded), 2 * middle * (1 - level), middle * (1 + aside)
 
 
 def base(

@@ -27,6 +27,7 @@ class Predictor:
 
     value: Array  # [STEPS, R]: the foretold sample's embedding
     level: Array  # [STEPS, R]: that of the error level
+    surprise: Array  # [STEPS, R]: that of the last sample's error
     shape: Array  # [S, 2]: from the skips to shift and width of the base distribution
     shape_bias: Array  # [2]
     order: int = field(metadata={"static": True})  # N: coefficients
@@ -104,7 +105,7 @@ class StepState:
     codes: Array  # int32 [K, B]: row k is code[time-1-k]
     queues: Array  # float32 [sum of queue_lengths, B, R]
     heard: Array  # float32 [B, W]: the predictor's past, oldest first; samples, not codes
-    errors: Array  # float32 [B, 2]: running mean squares of the predictor's error
+    errors: Array  # float32 [B, 3]: the predictor's: two running mean squares, the last one
 
 
 def initial_state(weights: StackWeights, batch: int) -> StepState:
@@ -115,7 +116,7 @@ def initial_state(weights: StackWeights, batch: int) -> StepState:
         codes=np.full((weights.kernel_size, batch), weights.silence, np.int32),
         queues=np.zeros((rows, batch, weights.residual_channels), np.float32),
         heard=np.full((batch, weights.window), silent, np.float32),
-        errors=np.zeros((batch, 2), np.float32),
+        errors=np.zeros((batch, 3), np.float32),
     )
 
 

@@ -156,13 +156,13 @@ SETTINGS = {"order": 16, "window": 128, "refit": 32, "floor": 3e-5, "damping": 0
 
 def one_by_one(samples, order, window, refit, floor, damping):
     """[B, W + T] samples through the step functions, in float64."""
-    errors, told, fitted = np.zeros((len(samples), 2)), [], np.empty(0)
+    errors, told, fitted = np.zeros((len(samples), 3)), [], np.empty(0)
     for t in range(samples.shape[1] - window):
         past = samples[:, t : t + window]
         if t % refit == 0:
             fitted = predictor.fit(past, order, damping, np)
         told.append(predictor.foretell(past, fitted, errors, floor, np))
-        errors = predictor.updated(errors, told[-1].value, samples[:, window + t], np)
+        errors = predictor.updated(errors, told[-1], samples[:, window + t], np)
     return Foretold(*(np.stack(each, axis=1) for each in zip(*told, strict=True))), errors
 
 
@@ -174,7 +174,7 @@ def test_all_at_once_is_the_same_as_one_sample_after_the_other(shared_data):
     samples = sounds_of(shared_data)
     exact, errors_after = one_by_one(samples, **SETTINGS)
     found, after = predictor.foretell_all(
-        jnp.asarray(samples, jnp.float32), jnp.zeros((3, 2)), **SETTINGS
+        jnp.asarray(samples, jnp.float32), jnp.zeros((3, 3)), **SETTINGS
     )
     # In units of the error level, for that is what the distribution is measured in; and half a
     # dozen roundings of numbers up to 1, where the level is at its floor.
@@ -185,8 +185,8 @@ def test_all_at_once_is_the_same_as_one_sample_after_the_other(shared_data):
 
 def test_parts_of_a_recording_are_the_same_as_all_of_it(shared_data):
     samples = jnp.asarray(sounds_of(shared_data), jnp.float32)
-    whole, end = predictor.foretell_all(samples, jnp.zeros((3, 2)), **SETTINGS)
-    errors, parts = jnp.zeros((3, 2)), []
+    whole, end = predictor.foretell_all(samples, jnp.zeros((3, 3)), **SETTINGS)
+    errors, parts = jnp.zeros((3, 3)), []
     for first, last in ((0, 32), (32, 320), (320, 640)):
         part, errors = predictor.foretell_all(samples[:, first : 128 + last], errors, **SETTINGS)
         parts.append(part)
@@ -198,10 +198,10 @@ def test_parts_of_a_recording_are_the_same_as_all_of_it(shared_data):
 
 def test_nothing_is_foretold_from_what_comes_later(shared_data):
     samples = jnp.asarray(sounds_of(shared_data), jnp.float32)
-    before, _ = predictor.foretell_all(samples, jnp.zeros((3, 2)), **SETTINGS)
+    before, _ = predictor.foretell_all(samples, jnp.zeros((3, 3)), **SETTINGS)
     at = 300
     after, _ = predictor.foretell_all(
-        samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 2)), **SETTINGS
+        samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), **SETTINGS
     )
     for i in range(2):
         np.testing.assert_array_equal(before[i][:, : at + 1], after[i][:, : at + 1])
@@ -209,14 +209,16 @@ def test_nothing_is_foretold_from_what_comes_later(shared_data):
 
 
 def test_the_error_level_follows_the_error():
-    errors, levels = np.zeros((1, 2)), []
+    errors, levels, nothing = np.zeros((1, 3)), [], np.zeros(1)
     for t in range(6000):
         error = 0.1 if t < 2000 else 1e-3
-        errors = predictor.updated(errors, np.zeros(1), np.full(1, error), np)
+        told = Foretold(nothing, predictor.level(errors, 1e-5, np), nothing)
+        errors = predictor.updated(errors, told, np.full(1, error), np)
         levels.append(predictor.level(errors, 1e-5, np)[0])
     assert levels[1999] == pytest.approx(0.1, rel=1e-3)
     assert levels[-1] == pytest.approx(1e-3, rel=0.05)  # e^(-4000/256) of 0.3 * 0.1^2 is left
     assert levels[2100] < 0.07  # it has begun to forget
+    assert errors[0, 2] == pytest.approx(1, rel=0.05)  # as large as it was lately
 
 
 # --- the distribution ---
@@ -243,11 +245,11 @@ def base_of(way, value, error, shift, width):
     shape = np.array([shift, width])
     if way == "numpy":
         return predictor.logistic(
-            Foretold(np.array(value), np.array(error)), shape, MIDDLE, HALF, np
+            Foretold(np.array(value), np.array(error), np.zeros(())), shape, MIDDLE, HALF, np
         )
     if way == "jax":
         shape, middle, half = (jnp.asarray(each, jnp.float32) for each in (shape, MIDDLE, HALF))
-        told = Foretold(jnp.float32(value), jnp.float32(error))
+        told = Foretold(jnp.float32(value), jnp.float32(error), jnp.float32(0))
         return np.asarray(predictor.logistic(told, shape, middle, half, jnp))
     out = np.zeros(256, np.float32)
     place, middle, half = np.float32(value + error * shift), *map(np.float32, (MIDDLE, HALF))
@@ -289,7 +291,7 @@ def test_the_base_distribution_in_float32_is_that_of_float64(name, way):
 
 def test_the_base_distributions_derivative_is_the_true_one():
     rng, n = np.random.default_rng(0), 40
-    foretold = Foretold(rng.uniform(-0.9, 0.9, n), np.exp(rng.uniform(-8, -1, n)))
+    foretold = Foretold(rng.uniform(-0.9, 0.9, n), np.exp(rng.uniform(-8, -1, n)), np.zeros(n))
     shape, change = rng.normal(size=(n, 2)), rng.normal(size=(n, 256))
 
     def exact(shape):
@@ -312,12 +314,16 @@ def test_the_base_distributions_derivative_is_the_true_one():
 def test_between_two_rows_an_embedding_is_blended():
     weights = cases.weights(cases.CASES["tiny_foretold"]).predictor
     assert weights is not None
-    told = predictor.hint(weights, 256, Foretold(EVERY_CODE, np.geomspace(1e-6, 2, 256)), np)
-    assert np.isfinite(told).all()
-    ends = predictor.hint(weights, 256, Foretold(np.array([-1.0, 1]), np.array([0.0, 9])), np)
-    np.testing.assert_allclose(ends, weights.value[[0, -1]] + weights.level[[0, -1]], atol=1e-6)
-    middle = predictor.places(Foretold(np.zeros(1), np.ones(1)), 256, 3e-5, np)[0]
-    assert middle == (predictor.STEPS - 1) / 2
+    every = Foretold(EVERY_CODE, np.geomspace(1e-6, 2, 256), np.linspace(-1e6, 1e6, 256))
+    assert np.isfinite(predictor.hint(weights, 256, every, np)).all()
+    ends = predictor.hint(
+        weights, 256, Foretold(np.array([-1.0, 1]), np.array([0.0, 9]), np.array([-99, 99.0])), np
+    )
+    rows = sum(table[[0, -1]] for table in (weights.value, weights.level, weights.surprise))
+    np.testing.assert_allclose(ends, rows, atol=1e-6)
+    places = predictor.places(Foretold(np.zeros(1), np.ones(1), np.zeros(1)), 256, 3e-5, np)
+    middle = (predictor.STEPS - 1) / 2
+    assert [float(place[0]) for place in places] == [middle, 2 * middle, middle]
 
 
 def loop_weights():

@@ -36,7 +36,7 @@ class SequenceState(NamedTuple):
     codes: Array  # [B, max(K, P, W)] int32: the last codes, oldest first
     queues: Array  # [L, B, reach, R]
     carry: Carry
-    errors: Array  # [B, 2] float32: running mean squares of the predictor's error
+    errors: Array  # [B, 3] float32: what is remembered of the predictor's errors
 
 
 class Hidden(NamedTuple):
@@ -70,7 +70,7 @@ class Network(nnx.Module):
             codes=jnp.full((batch, remembered), self.silence, jnp.int32),
             queues=self.wavenet.initial_queues(batch),
             carry=self.initial_carry(batch),
-            errors=jnp.zeros((batch, 2)),
+            errors=jnp.zeros((batch, 3)),
         )
 
     def initial_carry(self, batch: int) -> Carry:
@@ -108,7 +108,7 @@ class Network(nnx.Module):
         self,
         known: Array,  # [B, at least W+T] int32: codes
         num_samples: int,  # T, the last of them
-        errors: Array,  # [B, 2]: before the first
+        errors: Array,  # [B, 3]: before the first
     ) -> tuple[Foretold | None, Array]:  # of [B, T]; errors after the last
         """What the linear predictor makes of the last T samples; None without a predictor.
 

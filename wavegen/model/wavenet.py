@@ -130,8 +130,8 @@ class Predictor(nnx.Module):
     def __init__(self, config: Model, *, rngs: nnx.Rngs) -> None:
         R, S = config.residual_channels, config.skip_channels
         self.config = config.predictor
-        self.value, self.level = (
-            nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 2, predictor.STEPS, R)
+        self.value, self.level, self.surprise = (
+            nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 3, predictor.STEPS, R)
         )
         self.shape = nnx.Param(jnp.zeros((S, 2)))
         self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH)]))
@@ -141,6 +141,7 @@ class Predictor(nnx.Module):
         return PredictorWeights(
             value=self.value[...],
             level=self.level[...],
+            surprise=self.surprise[...],
             shape=self.shape[...],
             shape_bias=self.shape_bias[...],
             order=self.config.order,

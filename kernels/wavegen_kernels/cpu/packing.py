@@ -42,6 +42,7 @@ class Linear(NamedTuple):
 
     value: np.ndarray  # float32 [STEPS, R]
     level: np.ndarray  # float32 [STEPS, R]
+    surprise: np.ndarray  # float32 [STEPS, R]
     shape: np.ndarray  # float32 [2, S padded]
     shape_bias: np.ndarray  # float32 [2]
     sounds: np.ndarray  # float32 [V]: amplitudes of the codes
@@ -99,11 +100,12 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
     sounds = amplitudes(weights.n_codes).astype(np.float32)
     if linear is None:
         rows, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
-        return Linear(rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one)
+        return Linear(rows, rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one)
     middle, half = predictor.cells(weights.n_codes)
     return Linear(
         value=np.array(linear.value, np.float32),
         level=np.array(linear.level, np.float32),
+        surprise=np.array(linear.surprise, np.float32),
         shape=np.ascontiguousarray(_padded(np.transpose(linear.shape), 2 * lanes)),
         shape_bias=np.array(linear.shape_bias, np.float32),
         sounds=sounds,

@@ -31,10 +31,21 @@ from wavegen_kernels.cpu.llvm import (
 )
 from wavegen_kernels.cpu.product import below, row
 from wavegen_kernels.cpu.vector import rows
-from wavegen_kernels.predictor import EVEN, FLAT, NOISE, RATES, SHARES, STEPS, TINY, WIDEST
+from wavegen_kernels.predictor import (
+    EVEN,
+    FARTHEST,
+    FLAT,
+    NOISE,
+    RATES,
+    SHARES,
+    STEPS,
+    TINY,
+    WIDEST,
+)
 
 _FAST, _SLOW = (np.float32(rate) for rate in RATES)
 _FAST_SHARE, _SLOW_SHARE = (np.float32(share) for share in SHARES)
+_NEAR = np.float32(1 / math.asinh(FARTHEST))
 _NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
 
 
@@ -128,6 +139,7 @@ class Ear(NamedTuple):
     floor: np.float32
     value: tuple[int, int]
     level: tuple[int, int]
+    surprise: tuple[int, int]
     shape: tuple[int, int]
     shape_bias: int
     sounds: int
@@ -149,6 +161,7 @@ def ear(linear, room, heard, errors, fitted, low):
         floor=linear.floor,
         value=rows(linear.value),
         level=rows(linear.level),
+        surprise=rows(linear.surprise),
         shape=rows(linear.shape),
         shape_bias=rows(linear.shape_bias)[0],
         sounds=rows(linear.sounds)[0],
@@ -183,20 +196,24 @@ def foretell(ear, t, h, B, R):
         error = np.float32(math.sqrt(mean)) + ear.floor
         put(value, row(ear.foretold, b))
         put(error, row(ear.foretold, b) + 4)
-        place, level = _places(value, error, ear.V, ear.floor)
+        place, level, aside = _places(value, error, number(errors + 8), ear.V, ear.floor)
         _tell(ear.value, place, row(h, b), R)
         _tell(ear.level, level, row(h, b), R)
+        _tell(ear.surprise, aside, row(h, b), R)
 
 
 @njit(nogil=True, error_model="numpy")
-def _places(value, error, V, floor):
+def _places(value, error, surprise, V, floor):
     """See wavegen_kernels.predictor.places."""
     middle = np.float32(STEPS - 1) / np.float32(2)
     companded = logarithm(np.float32(1) + np.float32(V - 1) * abs(value))
     companded = middle * companded / logarithm(np.float32(V))
     level = logarithm(min(max(error, floor), np.float32(1))) / logarithm(floor)
     side = companded if value > 0 else -companded
-    return middle + side, np.float32(STEPS - 1) * (np.float32(1) - level)
+    far = abs(surprise) + np.float32(math.sqrt(surprise * surprise + np.float32(1)))
+    far = min(middle * logarithm(far) * _NEAR, middle)
+    aside = far if surprise > 0 else -far
+    return middle + side, np.float32(STEPS - 1) * (np.float32(1) - level), middle + aside
 
 
 @njit(nogil=True, error_model="numpy")
@@ -234,10 +251,12 @@ def hear(ear, t, b, code):
     """Takes the code of sample t into the past and the error of stream b."""
     sample, errors = number(ear.sounds + 4 * code), row(ear.errors, b)
     put(sample, row(ear.heard, b) + 4 * (ear.window + t))
-    off = sample - number(row(ear.foretold, b))
+    foretold = row(ear.foretold, b)
+    off = sample - number(foretold)
     fast, slow = number(errors), number(errors + 4)
     put(fast + (off * off - fast) * _FAST, errors)
     put(slow + (off * off - slow) * _SLOW, errors + 4)
+    put(off / number(foretold + 4), errors + 8)
 
 
 @instruction

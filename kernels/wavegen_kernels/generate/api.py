@@ -139,7 +139,7 @@ def _check(
             f"which hop_length ({hop_length}) must be a multiple of"
         )
     wanted = {"codes": [K, B], "queues": [sum(weights.queue_lengths), B, R]}
-    wanted |= {"heard": [B, weights.window], "errors": [B, 2]}
+    wanted |= {"heard": [B, weights.window], "errors": [B, 3]}
     found = {name: list(getattr(state, name).shape) for name in wanted}
     if found != wanted:
         raise ValueError(f"the state has {found}, the weights and cond ask for {wanted}")

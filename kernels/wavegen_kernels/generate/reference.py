@@ -114,7 +114,7 @@ def _after(
     if foretold is not None:
         sample = amplitudes(weights.n_codes)[code]
         heard = np.concatenate([heard[:, 1:], sample[:, None]], axis=1)
-        errors = predictor.updated(np.asarray(errors, np.float64), foretold.value, sample, np)
+        errors = predictor.updated(np.asarray(errors, np.float64), foretold, sample, np)
     return StepState(np.uint32((int(state.time) + 1) % 2**32), codes, state.queues, heard, errors)
 
 

@@ -138,7 +138,7 @@ def _loop(
             code, out = choose(logits, of_frame, of_sample)
             codes = jnp.concatenate([code[None], codes[:-1]])
             if foretold is not None:
-                errors = predictor.updated(errors, foretold.value, sounds[code], jnp)
+                errors = predictor.updated(errors, foretold, sounds[code], jnp)
                 longer = lax.dynamic_update_slice_in_dim(
                     longer, sounds[code][:, None], i + weights.window, axis=1
                 )

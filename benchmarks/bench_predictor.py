@@ -1,0 +1,203 @@
+"""What the linear predictor does for bits per sample, and for what a network makes by itself.
+
+    python benchmarks/bench_predictor.py recordings/*.flac --set model.predictor.order=128
+
+An unconditional network learns from the first nine tenths of every recording. It is scored on
+windows of the rest, four of 8,193 codes a recording, each heard alone, the first 2,048 codes
+unscored. Then it plays, from silence and on from the beginnings of some windows. The last line
+of the output is the record as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
+
+from wavegen import config as configs  # noqa: E402
+from wavegen.audio import files, mulaw  # noqa: E402
+from wavegen.config import Config, Vocabulary  # noqa: E402
+from wavegen.data.batches import Batch  # noqa: E402
+from wavegen.model import loss, network  # noqa: E402
+from wavegen.model.network import Inputs, Params, Trained  # noqa: E402
+from wavegen.music.score import Score  # noqa: E402
+from wavegen.sampling import sampler  # noqa: E402
+from wavegen.sampling.blocks import Draws, Request  # noqa: E402
+from wavegen.training import step as training  # noqa: E402
+from wavegen_kernels.bench import record as records  # noqa: E402
+
+WINDOW, UNSCORED, WINDOWS_A_FILE = 8192, 2048, 4
+QUIET = 0.01  # what stays below it after the last louder sample is a recording's final silence
+BATCH = 8  # windows scored at once
+FFT = 1024
+
+
+def main() -> None:
+    options = _options()
+    config = configs.load("music", ["conditioner.signals=[]", *options.set])
+    recordings = [_codes(path, config) for path in options.recordings]
+    held_back = np.concatenate([_held_back(codes, config) for codes in recordings])
+    learnt_from = [codes[: len(codes) * 9 // 10] for codes in recordings]
+    graphdef, params = network.create(config, Vocabulary(), config.training.seed)
+    state, seconds, curve = training.initial_state(config, params), 0.0, []
+    for step in range(options.steps + 1):
+        if step % max(1, options.steps // 4) == 0:
+            heard = state.ema if step else state.params
+            curve.append((step, round(seconds, 1), _bits(config, graphdef, heard, held_back)))
+            print(
+                "step {}, {} s of training: {:.4f} bits per sample".format(*curve[-1]), flush=True
+            )
+        if step == options.steps:
+            break
+        batch, start = _windows(learnt_from, config, step), time.perf_counter()
+        state, _ = jax.block_until_ready(training.train_step(config, graphdef, state, batch))
+        seconds += time.perf_counter() - start if step else 0.0  # the first one compiles
+    trained = Trained(config, Vocabulary(), graphdef, state.ema, options.steps)
+    played = _play(trained, held_back, options.seconds, options.temperature)
+    records.show(
+        {
+            **records.origin(),
+            "bench": "predictor",
+            "overrides": options.set,
+            "recordings": len(recordings),
+            "curve": curve,
+            "played": _measures(played, held_back, config),
+        },
+        options.out,
+    )
+    if options.figure:
+        _draw(played, config, options.figure)
+
+
+def _codes(path: str, config: Config) -> np.ndarray:  # [T] int32
+    samples, _ = files.read(path, config.audio.sample_rate)
+    return mulaw.encode(np.clip(samples, -1, 1), config.audio.n_codes)
+
+
+def _held_back(codes: np.ndarray, config: Config) -> np.ndarray:  # [WINDOWS_A_FILE, WINDOW]
+    loud = np.flatnonzero(np.abs(mulaw.decode(codes, config.audio.n_codes)) > QUIET)
+    starts = np.linspace(len(codes) * 9 // 10, loud[-1] + 1 - WINDOW, WINDOWS_A_FILE)
+    return np.stack([codes[start : start + WINDOW] for start in starts.round().astype(int)])
+
+
+def _windows(recordings: list[np.ndarray], config: Config, step: int) -> Batch:
+    """Windows drawn in proportion to the recordings' lengths; all but their lead carries loss."""
+    random = np.random.default_rng([config.training.seed, step])
+    P, B = config.model.hop_length, config.training.batch_size
+    frames = config.context_frames + config.window_frames
+    lengths = np.array([len(codes) for codes in recordings])
+    chosen = random.choice(len(recordings), B, p=lengths / lengths.sum())
+    starts = [random.integers(0, lengths[each] - frames * P) for each in chosen]
+    codes = [
+        recordings[each][start : start + frames * P]
+        for each, start in zip(chosen, starts, strict=True)
+    ]
+    weights = np.ones((B, config.window_frames * P), np.float32)
+    weights[:, : config.model.receptive_field] = 0
+    nothing = np.zeros((B, frames, 0), np.float32), np.zeros((B, 0), np.int32)
+    valid = np.ones((B, frames), np.float32)
+    return Batch(np.stack(codes).astype(np.int32), weights, valid, *nothing)
+
+
+def _bits(config: Config, graphdef, params: Params, windows: np.ndarray) -> float:
+    frames = WINDOW // config.model.hop_length
+
+    @jax.jit
+    def score(params: Params, codes: jax.Array) -> loss.Score:
+        net = network.assemble(graphdef, params)
+        nothing = jnp.zeros((BATCH, frames, 0)), jnp.zeros((BATCH, 0), jnp.int32)
+        inputs = Inputs(codes, *nothing, jnp.ones((BATCH, frames)))
+        hidden, _ = net.hidden(inputs, net.initial_state(BATCH))
+        weights = jnp.ones((BATCH, WINDOW)).at[:, :UNSCORED].set(0)
+        return loss.score(net.wavenet, hidden, codes, weights)
+
+    found = [
+        score(params, jnp.asarray(windows[first : first + BATCH]))
+        for first in range(0, len(windows) - BATCH + 1, BATCH)
+    ]
+    nats, weight = (
+        sum(float(part) for part in parts)
+        for parts in zip(*((s.nats, s.weight) for s in found), strict=True)
+    )
+    return round(loss.bits(nats / weight), 4)
+
+
+def _play(trained: Trained, windows: np.ndarray, seconds: float, temperature: float) -> np.ndarray:
+    """[4, T] samples: from silence, and after the beginnings of three windows, these left out."""
+    config = trained.config
+    forced = np.full((4, WINDOW), -1, np.int32)
+    forced[1:] = windows[:: len(windows) // 3][:3]
+    request = Request(
+        num_frames=round((seconds * config.audio.sample_rate + WINDOW) / config.model.hop_length),
+        scores=(Score(()),) * 4,
+        labels=np.zeros((4, 0), np.int32),
+        streams=np.arange(4),
+        forced=forced,
+    )
+    codes = sampler.generate(trained, request, Draws(seed=1, temperature=temperature))
+    return mulaw.decode(codes, config.audio.n_codes)[:, WINDOW:]
+
+
+def _measures(played: np.ndarray, windows: np.ndarray, config: Config) -> list[dict[str, float]]:
+    """Of each stream: its level, how far its spectrum is from the recordings', how noisy it is."""
+    real = np.concatenate([_power(each) for each in mulaw.decode(windows, config.audio.n_codes)])
+    found = [{"stream": "recordings", **_measure(real, real)}]
+    for name, samples in zip(("from silence", *("continued",) * 3), played, strict=True):
+        found.append({"stream": name, **_measure(_power(samples), real)})
+    return found
+
+
+def _measure(power: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    decibels = lambda x: 10 * np.log10(x + 1e-12)
+    shape = lambda x: decibels(x.mean(axis=0) / (x.mean() + 1e-12))
+    loud = power[power.mean(axis=1) > 1e-9]
+    flatness = np.log(loud + 1e-12).mean(axis=1) - np.log(loud.mean(axis=1) + 1e-12)
+    return {
+        "level_db": round(float(decibels(power.mean())), 1),
+        "spectrum_off_db": round(float(np.sqrt(np.mean((shape(power) - shape(real)) ** 2))), 1),
+        "flatness_db": round(float(10 / np.log(10) * flatness.mean()), 1) if len(loud) else 0.0,
+    }
+
+
+def _power(samples: np.ndarray) -> np.ndarray:  # [T] -> [frames, FFT // 2 + 1]
+    pieces = np.lib.stride_tricks.sliding_window_view(samples, FFT)[:: FFT // 2]
+    window = np.hanning(FFT)
+    return np.abs(np.fft.rfft(pieces * window)) ** 2 / np.sum(window**2)
+
+
+def _draw(played: np.ndarray, config: Config, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(4, 1, figsize=(10, 9), sharex=True, layout="constrained")
+    for axis, samples, name in zip(axes, played, ("silence", *("a recording",) * 3), strict=True):
+        axis.specgram(samples + 1e-9, FFT, config.audio.sample_rate, vmin=-140, vmax=-30)
+        axis.set(ylabel="Hz", title=f"after {name}")
+    axes[-1].set(xlabel="seconds")
+    figure.savefig(path, dpi=80)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("recordings", nargs="+")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of sound played")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--figure", type=Path, help="PNG of what was played")
+    parser.add_argument("--out", type=Path, help="JSON lines that the record is added to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
