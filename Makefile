@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_FLAGS ?=
+PYTEST_WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 DEMO ?= demo
 DEMO_FLAGS ?=
 
@@ -12,7 +13,7 @@ demo: $(VENV)/ready
 	$(BIN)/wavegen demo --out $(DEMO) $(DEMO_FLAGS)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST_FLAGS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

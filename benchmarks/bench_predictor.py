@@ -61,7 +61,9 @@ def main() -> None:
         state, _ = jax.block_until_ready(training.train_step(config, graphdef, state, batch))
         seconds += time.perf_counter() - start if step else 0.0  # the first one compiles
     trained = Trained(config, Vocabulary(), graphdef, state.ema, options.steps)
-    played = _play(trained, held_back, options.seconds, options.temperature)
+    played = None
+    if options.seconds:
+        played = _play(trained, held_back, options.seconds, options.temperature)
     records.show(
         {
             **records.origin(),
@@ -69,11 +71,11 @@ def main() -> None:
             "overrides": options.set,
             "recordings": len(recordings),
             "curve": curve,
-            "played": _measures(played, held_back, config),
+            "played": [] if played is None else _measures(played, held_back, config),
         },
         options.out,
     )
-    if options.figure:
+    if options.figure and played is not None:
         _draw(played, config, options.figure)
 
 
@@ -181,7 +183,7 @@ def _draw(played: np.ndarray, config: Config, path: Path) -> None:
 
     figure, axes = pyplot.subplots(4, 1, figsize=(10, 9), sharex=True, layout="constrained")
     for axis, samples, name in zip(axes, played, ("silence", *("a recording",) * 3), strict=True):
-        axis.specgram(samples + 1e-9, FFT, config.audio.sample_rate, vmin=-140, vmax=-30)
+        axis.specgram(samples + 1e-9, NFFT=FFT, Fs=config.audio.sample_rate, vmin=-140, vmax=-30)
         axis.set(ylabel="Hz", title=f"after {name}")
     axes[-1].set(xlabel="seconds")
     figure.savefig(path, dpi=80)
@@ -192,7 +194,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("recordings", nargs="+")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of sound played")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of sound played; 0: none")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--figure", type=Path, help="PNG of what was played")
     parser.add_argument("--out", type=Path, help="JSON lines that the record is added to")

@@ -162,7 +162,7 @@ def test_only_the_first_and_last_stream_need_the_reference_but_all_draws_are_che
         return codes
 
     assert proof.prove(case, batch, right).largest_logit_error < proof.LOGIT_TOLERANCE
-    with pytest.raises(proof.Wrong, match="sample 47 of stream 2"):
+    with pytest.raises(proof.Wrong, match="sample 63 of stream 2"):
         proof.prove(case, batch, contenders.Contender(**{**vars(right), "draw": draw}))
 
 

@@ -11,6 +11,7 @@ import scipy.stats
 import soundfile
 from numba import njit
 
+from wavegen.audio import mulaw
 from wavegen_kernels import cases, predictor
 from wavegen_kernels.cpu import predictor as compiled
 from wavegen_kernels.cpu import vector
@@ -255,6 +256,12 @@ def base_of(way, value, error, shift, width):
     place, middle, half = np.float32(value + error * shift), *map(np.float32, (MIDDLE, HALF))
     _logistic(out, middle, half, place, np.float32(error), np.float32(-width))
     return out
+
+
+def test_amplitudes_are_those_of_the_codes_that_files_become():
+    for n_codes in (64, 256, 1024):
+        exact = mulaw.decode(np.arange(n_codes), n_codes)
+        np.testing.assert_allclose(amplitudes(n_codes), exact, rtol=1e-7)
 
 
 def test_cells_meet_and_hold_their_codes_amplitude():

@@ -1,11 +1,13 @@
 """Properties of the network: causal, chunkable, and the same as the sampling loop."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from wavegen.config import Conditioner, Config, Model, Predictor, Training, Vocabulary
 from wavegen.model import network
@@ -29,6 +31,17 @@ def make(model=SMALL, conditioner=FULL):
     config = Config(model=model, conditioner=conditioner, training=Training(crop_samples=16))
     graphdef, params = network.create(config, VOCABULARY, seed=0)
     return config, network.assemble(graphdef, params)
+
+
+# Compiled as a whole: one operation after the other, they would be compiled one by one.
+@partial(nnx.jit, static_argnums=3)
+def logits_of(net, inputs, state, context_frames=0):
+    return net.logits(inputs, state, context_frames)
+
+
+@nnx.jit
+def condition(net, carry, inputs, before):
+    return net.condition(carry, inputs, before)
 
 
 def inputs_of(config, batch=2, frames=9, seed=0):
@@ -66,10 +79,10 @@ def test_future_codes_never_change_earlier_logits(name, model):
     config, net = make(MODELS[model], CONDITIONERS[name])
     inputs = inputs_of(config)
     state = net.initial_state(2)
-    before, _ = net.logits(inputs, state)
+    before, _ = logits_of(net, inputs, state)
     at = 17
     changed = inputs._replace(codes=inputs.codes.at[:, at].add(1) % 256)
-    after, _ = net.logits(changed, state)
+    after, _ = logits_of(net, changed, state)
     np.testing.assert_array_equal(before[:, : at + 1], after[:, : at + 1])
     assert not np.allclose(before[:, at + 1], after[:, at + 1])
 
@@ -80,10 +93,10 @@ def test_the_receptive_field_is_exactly_what_the_config_says(kernel_size):
     config, net = make(model, Conditioner())
     far = config.model.receptive_field
     inputs = inputs_of(config, batch=1, frames=(far + 8) // 4 + 1)
-    base, _ = net.logits(inputs, net.initial_state(1))
+    base, _ = logits_of(net, inputs, net.initial_state(1))
     at = 3
     changed = inputs._replace(codes=inputs.codes.at[:, at].add(100) % 256)
-    moved = np.abs(net.logits(changed, net.initial_state(1))[0] - base).max(axis=(0, 2))
+    moved = np.abs(logits_of(net, changed, net.initial_state(1))[0] - base).max(axis=(0, 2))
     heard = np.flatnonzero(moved)
     assert heard.min() == at + 1
     assert heard.max() == at + far
@@ -93,7 +106,7 @@ def test_the_receptive_field_is_exactly_what_the_config_says(kernel_size):
 def test_chunks_equal_one_pass(name, model):
     config, net = make(MODELS[model], CONDITIONERS[name])
     inputs, P = inputs_of(config, frames=9), config.model.hop_length
-    whole, end = net.logits(inputs, net.initial_state(2))
+    whole, end = logits_of(net, inputs, net.initial_state(2))
     state, parts = net.initial_state(2), []
     for first, last in ((0, 2), (2, 3), (3, 9)):
         part = Inputs(
@@ -102,7 +115,7 @@ def test_chunks_equal_one_pass(name, model):
             inputs.labels,
             inputs.valid[:, first:last],
         )
-        logits, state = net.logits(part, state)
+        logits, state = logits_of(net, part, state)
         parts.append(logits)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=TOLERANCE)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=TOLERANCE), state, end)
@@ -112,7 +125,7 @@ def test_chunks_equal_one_pass(name, model):
 def test_stepwise_logits_equal_the_networks(name, model):
     config, net = make(MODELS[model], CONDITIONERS[name])
     inputs, P = inputs_of(config), config.model.hop_length
-    whole, _ = net.logits(inputs, net.initial_state(2))
+    whole, _ = logits_of(net, inputs, net.initial_state(2))
 
     stack = net.wavenet.export()
     step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
@@ -120,7 +133,7 @@ def test_stepwise_logits_equal_the_networks(name, model):
     for f in range(9):
         codes = inputs.codes[:, f * P : (f + 1) * P]
         one = Inputs(codes, inputs.notes[:, f : f + 1], inputs.labels, inputs.valid[:, f : f + 1])
-        carry, cond = net.condition(carry, one, before)
+        carry, cond = condition(net, carry, one, before)
         if cond is None:
             cond = jnp.zeros((2, 1, *stack.gate_bias.shape))
         step, logits = api.logits(stack, step, cond, codes, hop_length=P)
@@ -134,10 +147,10 @@ def test_stepwise_logits_equal_the_networks(name, model):
 def test_a_window_needs_nothing_but_its_receptive_field():
     config, net = make(conditioner=Conditioner())
     inputs, P = inputs_of(config, frames=12), config.model.hop_length
-    whole, _ = net.logits(inputs, net.initial_state(2))
+    whole, _ = logits_of(net, inputs, net.initial_state(2))
     first, X = 3 * P, 1  # a window that starts in the middle, with a frame of context before it
     window = inputs._replace(codes=inputs.codes[:, first - X * P :], valid=inputs.valid[:, 2:])
-    logits, _ = net.logits(window, net.initial_state(2), context_frames=X)
+    logits, _ = logits_of(net, window, net.initial_state(2), X)
     lead = config.model.receptive_field
     np.testing.assert_allclose(logits[:, lead:], whole[:, first + lead :], atol=TOLERANCE)
 
@@ -145,7 +158,7 @@ def test_a_window_needs_nothing_but_its_receptive_field():
 def test_context_before_a_recordings_start_leaves_no_memory():
     config, net = make()
     inputs, P, X = inputs_of(config, frames=6), config.model.hop_length, 3
-    whole, _ = net.logits(inputs, net.initial_state(2))
+    whole, _ = logits_of(net, inputs, net.initial_state(2))
     rng = np.random.default_rng(1)
     padded = Inputs(
         jnp.concatenate([jnp.full((2, X * P), net.silence, jnp.int32), inputs.codes], axis=1),
@@ -153,7 +166,7 @@ def test_context_before_a_recordings_start_leaves_no_memory():
         inputs.labels,
         jnp.concatenate([jnp.zeros((2, X)), inputs.valid], axis=1),
     )
-    logits, _ = net.logits(padded, net.initial_state(2), context_frames=X)
+    logits, _ = logits_of(net, padded, net.initial_state(2), X)
     np.testing.assert_allclose(logits, whole, atol=TOLERANCE)
 
 
@@ -172,7 +185,7 @@ def test_every_parameter_has_a_gradient():
 
     def total(params):
         net = network.assemble(graphdef, params)
-        return jnp.sum(net.logits(inputs, net.initial_state(2))[0] ** 2)
+        return jnp.sum(logits_of(net, inputs, net.initial_state(2))[0] ** 2)
 
     gradient = jax.grad(total)(params)
     still = [

@@ -142,7 +142,10 @@ def _check(
     wanted |= {"heard": [B, weights.window], "errors": [B, 3]}
     found = {name: list(getattr(state, name).shape) for name in wanted}
     if found != wanted:
-        raise ValueError(f"the state has {found}, the weights and cond ask for {wanted}")
+        found, wanted = (
+            ", ".join(f"{name} {shape}" for name, shape in each.items()) for each in (found, wanted)
+        )
+        raise ValueError(f"the state has {found}; the weights and cond ask for {wanted}")
     if not _finite(cond):
         raise ValueError("cond holds values that are not finite")
     if weights not in _checked:
