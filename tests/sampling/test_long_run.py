@@ -23,7 +23,8 @@ def test_an_untrained_network_neither_blows_up_nor_stops_drawing(temperature):
     )
     graphdef, params = network.create(config, Vocabulary(), seed=0)
     t = np.arange(RATE)
-    chord = 0.3 * sum(np.sin(2 * np.pi * hz * t / RATE) for hz in (220, 277, 330))
+    hertz = np.array([[220], [277], [330]])
+    chord = 0.3 * np.sin(2 * np.pi * hertz * t / RATE).sum(axis=0)
     request = Request(
         num_frames=MINUTES * 60 * RATE // 256,
         scores=(Score(()),),
