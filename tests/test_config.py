@@ -66,7 +66,7 @@ def test_receptive_field_is_the_sum_over_all_convolutions(cycles, kernel_size, e
         ("model.predictor.odrer=3", "did you mean 'model.predictor.order'"),
         ("model.predictor.order=1024", "take model.predictor.window=8192"),
         ("model.predictor.order=-1", "0 to 1024"),
-        ("model.predictor.floor=nan", "1e-06 to 0.1"),
+        ("model.predictor.floor=nan", "0.001 to 100"),
         ("model.predictor=3", "a table: [model.predictor]"),
         ("model.predictor.x.y=3", "unknown key 'model.predictor.x'"),
         ("training.steps=many", "a whole number"),

@@ -51,7 +51,7 @@ class Predictor:
     order: int = _in(0, 1024, default=0)  # coefficients; 0: no predictor
     window: int = _in(2, 65_536, default=1024)  # past samples that they are fitted to
     refit: int = _in(1, default=64)  # samples from one fit to the next
-    floor: float = _in(1e-6, 0.1, default=3e-5)  # the least error that it counts on
+    floor: float = _in(0.001, 100, default=0.2)  # codes; the least error that it counts on
     damping: float = _in(0.5, 1, default=0.999)  # what is left after a sample of a steady tone
 
 

@@ -114,7 +114,7 @@ def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
         order=case.order,
         window=case.window,
         refit=case.refit,
-        floor=1e-4,
+        floor=0.2,
         damping=0.99,
     )
 

@@ -45,6 +45,7 @@ WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as
 INITIAL_WIDTH = 0.45
 
 
+QUIETEST = 1e-5  # an error level as low as this, or lower, is at its embedding's end
 # A surprise of so many times the error level, and any larger one, is at its embedding's end.
 FARTHEST = 45.0
 
@@ -116,16 +117,29 @@ def foretell(
     coefficients: Array,  # [B, N]
     errors: Array,  # [B, 3]
     floor: float,
+    n_codes: int,
     xp: ModuleType,
 ) -> Foretold:  # [B]
     """What the past says of the next sample of every stream."""
     value = (coefficients[:, ::-1] * past[:, -coefficients.shape[1] :]).sum(-1)
-    return Foretold(xp.clip(value, -1, 1), level(errors, floor, xp), errors[:, 2])
+    value = xp.clip(value, -1, 1)
+    return Foretold(value, level(errors, value, floor, n_codes, xp), errors[:, 2])
 
 
-def level(errors: Array, floor: float, xp: ModuleType) -> Array:  # [..., at least 2] -> [...]
-    """The error level that running mean squares of the error amount to."""
-    return xp.sqrt(SHARES[0] * errors[..., 0] + SHARES[1] * errors[..., 1]) + floor
+def level(
+    errors: Array,  # [..., at least 2]: running mean squares of the error
+    value: Array,  # [...]: the foretold sample
+    floor: float,  # in cells
+    n_codes: int,
+    xp: ModuleType,
+) -> Array:  # [...]
+    """The error level: as large as errors were of late, and `floor` cells more.
+
+    A cell is what the foretold sample's code stands for. Without it a network that once draws
+    the same code for a while could never leave it again.
+    """
+    cell = 2 / (n_codes - 1) * math.log(n_codes) * (xp.abs(value) + 1 / (n_codes - 1))
+    return xp.sqrt(SHARES[0] * errors[..., 0] + SHARES[1] * errors[..., 1]) + floor * cell
 
 
 def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) -> Array:  # [B, 3]
@@ -135,7 +149,7 @@ def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) ->
     return xp.concatenate([means, off / foretold.error[..., None]], axis=-1)
 
 
-@partial(jax.jit, static_argnames=("order", "window", "refit", "damping"))
+@partial(jax.jit, static_argnames=("order", "window", "refit", "damping", "n_codes"))
 def foretell_all(
     samples: Array,  # [B, W + T] float32: the window before the first, then all
     errors: Array,  # [B, 3] float32
@@ -145,6 +159,7 @@ def foretell_all(
     refit: int,  # of which T is a multiple
     floor: float,
     damping: float,
+    n_codes: int,
 ) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 3]
     """What each of T samples was foretold as by those before it, and the errors after the last.
 
@@ -166,7 +181,7 @@ def foretell_all(
     value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, refit))), -1, 1)
     off = samples[:, window:].reshape(B, G, refit) - value
     before, means = _running(off**2, errors[:, :2])
-    error = level(before, floor, jnp).reshape(B, T)
+    error = level(before, value, floor, n_codes, jnp).reshape(B, T)
     surprises = jnp.concatenate([errors[:, 2:], off.reshape(B, T) / error], axis=1)
     errors = jnp.concatenate([means, surprises[:, -1:]], axis=1)
     return Foretold(value.reshape(B, T), error, surprises[:, :-1]), errors
@@ -217,21 +232,21 @@ def hint(
     rows = np.arange(STEPS, dtype=foretold.value.dtype)
     shares = [
         xp.maximum(1 - xp.abs(place[..., None] - _like(rows, place[..., None])), 0)
-        for place in places(foretold, n_codes, weights.floor, xp)
+        for place in places(foretold, n_codes, xp)
     ]
     rows = xp.concatenate([weights.value, weights.level, weights.surprise])
     return xp.concatenate(shares, axis=-1) @ rows
 
 
 def places(
-    foretold: Foretold, n_codes: int, floor: float, xp: ModuleType
+    foretold: Foretold, n_codes: int, xp: ModuleType
 ) -> tuple[Array, Array, Array]:  # each in 0 ... STEPS - 1
     """Where the foretold sample lies on the mu-law scale, the error level on one of logarithms
-    from the floor to 1, and the surprise on one that is logarithmic beyond 1 to either side.
+    from QUIETEST to 1, and the surprise on one that is logarithmic beyond 1 to either side.
     """
     value, error, surprise = foretold
     companded = xp.log(1 + (n_codes - 1) * xp.abs(value)) / math.log(n_codes)
-    level = xp.log(xp.clip(error, floor, 1)) / math.log(floor)
+    level = xp.log(xp.clip(error, QUIETEST, 1)) / math.log(QUIETEST)
     aside = xp.clip(xp.arcsinh(surprise) / math.asinh(FARTHEST), -1, 1)
     middle = (STEPS - 1) / 2
     return middle * (1 + xp.sign(value) * companded), 2 * middle * (1 - level), middle * (1 + aside)

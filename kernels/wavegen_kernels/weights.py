@@ -33,7 +33,7 @@ class Predictor:
     order: int = field(metadata={"static": True})  # N: coefficients
     window: int = field(metadata={"static": True})  # W: samples that each fit hears
     refit: int = field(metadata={"static": True})  # samples from fit to fit
-    floor: float = field(metadata={"static": True})  # the least error level
+    floor: float = field(metadata={"static": True})  # the least error level, in cells
     damping: float = field(metadata={"static": True})  # of a tone, per sample
 
 

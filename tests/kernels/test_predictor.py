@@ -152,7 +152,7 @@ def test_fits_in_float32_foretell_what_float64_does(way, shared_data):
 
 # --- all samples at once, and one after the other ---
 
-SETTINGS = {"order": 16, "window": 128, "refit": 32, "floor": 3e-5, "damping": 0.999}
+SETTINGS = {"order": 16, "window": 128, "refit": 32, "floor": 0.2, "damping": 0.999}
 
 
 def one_by_one(samples, order, window, refit, floor, damping):
@@ -162,7 +162,7 @@ def one_by_one(samples, order, window, refit, floor, damping):
         past = samples[:, t : t + window]
         if t % refit == 0:
             fitted = predictor.fit(past, order, damping, np)
-        told.append(predictor.foretell(past, fitted, errors, floor, np))
+        told.append(predictor.foretell(past, fitted, errors, floor, 256, np))
         errors = predictor.updated(errors, told[-1], samples[:, window + t], np)
     return Foretold(*(np.stack(each, axis=1) for each in zip(*told, strict=True))), errors
 
@@ -175,7 +175,7 @@ def test_all_at_once_is_the_same_as_one_sample_after_the_other(shared_data):
     samples = sounds_of(shared_data)
     exact, errors_after = one_by_one(samples, **SETTINGS)
     found, after = predictor.foretell_all(
-        jnp.asarray(samples, jnp.float32), jnp.zeros((3, 3)), **SETTINGS
+        jnp.asarray(samples, jnp.float32), jnp.zeros((3, 3)), n_codes=256, **SETTINGS
     )
     # In units of the error level, for that is what the distribution is measured in; and half a
     # dozen roundings of numbers up to 1, where the level is at its floor.
@@ -186,10 +186,12 @@ def test_all_at_once_is_the_same_as_one_sample_after_the_other(shared_data):
 
 def test_parts_of_a_recording_are_the_same_as_all_of_it(shared_data):
     samples = jnp.asarray(sounds_of(shared_data), jnp.float32)
-    whole, end = predictor.foretell_all(samples, jnp.zeros((3, 3)), **SETTINGS)
+    whole, end = predictor.foretell_all(samples, jnp.zeros((3, 3)), n_codes=256, **SETTINGS)
     errors, parts = jnp.zeros((3, 3)), []
     for first, last in ((0, 32), (32, 320), (320, 640)):
-        part, errors = predictor.foretell_all(samples[:, first : 128 + last], errors, **SETTINGS)
+        part, errors = predictor.foretell_all(
+            samples[:, first : 128 + last], errors, n_codes=256, **SETTINGS
+        )
         parts.append(part)
     for i in range(2):
         joined = np.concatenate([part[i] for part in parts], axis=1)
@@ -199,10 +201,10 @@ def test_parts_of_a_recording_are_the_same_as_all_of_it(shared_data):
 
 def test_nothing_is_foretold_from_what_comes_later(shared_data):
     samples = jnp.asarray(sounds_of(shared_data), jnp.float32)
-    before, _ = predictor.foretell_all(samples, jnp.zeros((3, 3)), **SETTINGS)
+    before, _ = predictor.foretell_all(samples, jnp.zeros((3, 3)), n_codes=256, **SETTINGS)
     at = 300
     after, _ = predictor.foretell_all(
-        samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), **SETTINGS
+        samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), n_codes=256, **SETTINGS
     )
     for i in range(2):
         np.testing.assert_array_equal(before[i][:, : at + 1], after[i][:, : at + 1])
@@ -213,9 +215,9 @@ def test_the_error_level_follows_the_error():
     errors, levels, nothing = np.zeros((1, 3)), [], np.zeros(1)
     for t in range(6000):
         error = 0.1 if t < 2000 else 1e-3
-        told = Foretold(nothing, predictor.level(errors, 1e-5, np), nothing)
+        told = Foretold(nothing, predictor.level(errors, nothing, 0.01, 256, np), nothing)
         errors = predictor.updated(errors, told, np.full(1, error), np)
-        levels.append(predictor.level(errors, 1e-5, np)[0])
+        levels.append(predictor.level(errors, nothing, 0.01, 256, np)[0])
     assert levels[1999] == pytest.approx(0.1, rel=1e-3)
     assert levels[-1] == pytest.approx(1e-3, rel=0.05)  # e^(-4000/256) of 0.3 * 0.1^2 is left
     assert levels[2100] < 0.07  # it has begun to forget
@@ -328,7 +330,7 @@ def test_between_two_rows_an_embedding_is_blended():
     )
     rows = sum(table[[0, -1]] for table in (weights.value, weights.level, weights.surprise))
     np.testing.assert_allclose(ends, rows, atol=1e-6)
-    places = predictor.places(Foretold(np.zeros(1), np.ones(1), np.zeros(1)), 256, 3e-5, np)
+    places = predictor.places(Foretold(np.zeros(1), np.ones(1), np.zeros(1)), 256, np)
     middle = (predictor.STEPS - 1) / 2
     assert [float(place[0]) for place in places] == [middle, 2 * middle, middle]
 

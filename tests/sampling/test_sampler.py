@@ -31,7 +31,7 @@ from wavegen_kernels import random, weights
 from wavegen_kernels.generate import api
 
 VOCABULARY = Vocabulary(labels={"instrument": ("bell", "organ"), "room": ("hall",)})
-PREDICTOR = Predictor(order=5, window=40, refit=4, floor=1e-3)
+PREDICTOR = Predictor(order=5, window=40, refit=4, floor=0.5)
 # Conditioner, taps of every convolution, predictor.
 NETWORKS = {
     "none": (Conditioner(), 3, Predictor()),

@@ -126,6 +126,7 @@ class Network(nnx.Module):
             refit=linear.refit,
             floor=linear.floor,
             damping=linear.damping,
+            n_codes=self.wavenet.n_codes,
         )
 
     def condition(

@@ -36,6 +36,7 @@ from wavegen_kernels.predictor import (
     FARTHEST,
     FLAT,
     NOISE,
+    QUIETEST,
     RATES,
     SHARES,
     STEPS,
@@ -46,6 +47,7 @@ from wavegen_kernels.predictor import (
 _FAST, _SLOW = (np.float32(rate) for rate in RATES)
 _FAST_SHARE, _SLOW_SHARE = (np.float32(share) for share in SHARES)
 _NEAR = np.float32(1 / math.asinh(FARTHEST))
+_QUIETEST, _NEAR_QUIET = np.float32(QUIETEST), np.float32(1 / math.log(QUIETEST))
 _NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
 
 
@@ -136,7 +138,8 @@ class Ear(NamedTuple):
 
     order: int  # 0 where there is none
     window: int
-    floor: np.float32
+    floor: np.float32  # in cells
+    edge: np.float32  # 1 / (V - 1)
     value: tuple[int, int]
     level: tuple[int, int]
     surprise: tuple[int, int]
@@ -159,6 +162,7 @@ def ear(linear, room, heard, errors, fitted, low):
         order=linear.order,
         window=linear.later.size,
         floor=linear.floor,
+        edge=np.float32(1) / np.float32(linear.sounds.size - 1),
         value=rows(linear.value),
         level=rows(linear.level),
         surprise=rows(linear.surprise),
@@ -193,22 +197,23 @@ def foretell(ear, t, h, B, R):
         value = min(max(value, np.float32(-1)), np.float32(1))
         errors = row(ear.errors, b)
         mean = _FAST_SHARE * number(errors) + _SLOW_SHARE * number(errors + 4)
-        error = np.float32(math.sqrt(mean)) + ear.floor
+        cell = np.float32(2) * ear.edge * logarithm(np.float32(ear.V)) * (abs(value) + ear.edge)
+        error = np.float32(math.sqrt(mean)) + ear.floor * cell
         put(value, row(ear.foretold, b))
         put(error, row(ear.foretold, b) + 4)
-        place, level, aside = _places(value, error, number(errors + 8), ear.V, ear.floor)
+        place, level, aside = _places(value, error, number(errors + 8), ear.V)
         _tell(ear.value, place, row(h, b), R)
         _tell(ear.level, level, row(h, b), R)
         _tell(ear.surprise, aside, row(h, b), R)
 
 
 @njit(nogil=True, error_model="numpy")
-def _places(value, error, surprise, V, floor):
+def _places(value, error, surprise, V):
     """See wavegen_kernels.predictor.places."""
     middle = np.float32(STEPS - 1) / np.float32(2)
     companded = logarithm(np.float32(1) + np.float32(V - 1) * abs(value))
     companded = middle * companded / logarithm(np.float32(V))
-    level = logarithm(min(max(error, floor), np.float32(1))) / logarithm(floor)
+    level = logarithm(min(max(error, _QUIETEST), np.float32(1))) * _NEAR_QUIET
     side = companded if value > 0 else -companded
     far = abs(surprise) + np.float32(math.sqrt(surprise * surprise + np.float32(1)))
     far = min(middle * logarithm(far) * _NEAR, middle)

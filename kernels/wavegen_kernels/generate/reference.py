@@ -70,7 +70,7 @@ def _foretell(weights: StackWeights, state: StepState, fitted) -> Foretold | Non
     if weights.predictor is None:
         return None
     heard, errors = (np.asarray(each, np.float64) for each in (state.heard, state.errors))
-    return predictor.foretell(heard, fitted, errors, weights.predictor.floor, np)
+    return predictor.foretell(heard, fitted, errors, weights.predictor.floor, weights.n_codes, np)
 
 
 def _step(

@@ -133,7 +133,9 @@ def _loop(
             if linear is not None:
                 first = i + linear.window - linear.order
                 past = lax.dynamic_slice_in_dim(longer, first, linear.order, axis=1)
-                foretold = predictor.foretell(past, fitted, errors, linear.floor, jnp)
+                foretold = predictor.foretell(
+                    past, fitted, errors, linear.floor, weights.n_codes, jnp
+                )
             logits, newest = _step(weights, layers, time, codes, rings, cond, foretold)
             code, out = choose(logits, of_frame, of_sample)
             codes = jnp.concatenate([code[None], codes[:-1]])
