@@ -179,8 +179,8 @@ def _samples(
             for k in range(at.K - 1, 0, -1):
                 codes_before[k, b] = codes_before[k - 1, b]
             codes_before[0, b] = codes[b, t]
-            if past.order:
-                hear(past, t, b - low, codes[b, t])
+        if past.order:
+            hear(past, t, codes_before, low, at.B)
 
 
 @njit(nogil=True, error_model="numpy")

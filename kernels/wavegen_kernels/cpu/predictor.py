@@ -252,16 +252,17 @@ def add_base(ear, skip, logits, B):
 
 
 @njit(nogil=True, error_model="numpy")
-def hear(ear, t, b, code):
-    """Takes the code of sample t into the past and the error of stream b."""
-    sample, errors = number(ear.sounds + 4 * code), row(ear.errors, b)
-    put(sample, row(ear.heard, b) + 4 * (ear.window + t))
-    foretold = row(ear.foretold, b)
-    off = sample - number(foretold)
-    fast, slow = number(errors), number(errors + 4)
-    put(fast + (off * off - fast) * _FAST, errors)
-    put(slow + (off * off - slow) * _SLOW, errors + 4)
-    put(off / number(foretold + 4), errors + 8)
+def hear(ear, t, codes, low, B):
+    """Takes sample t of every stream into its past and its errors; codes [K, all streams]."""
+    for b in range(B):
+        sample, errors = number(ear.sounds + 4 * codes[0, low + b]), row(ear.errors, b)
+        put(sample, row(ear.heard, b) + 4 * (ear.window + t))
+        foretold = row(ear.foretold, b)
+        off = sample - number(foretold)
+        fast, slow = number(errors), number(errors + 4)
+        put(fast + (off * off - fast) * _FAST, errors)
+        put(slow + (off * off - slow) * _SLOW, errors + 4)
+        put(off / number(foretold + 4), errors + 8)
 
 
 @instruction
