@@ -27,8 +27,8 @@ Array = Any  # a numpy array or a jax array
 # White noise that every fit takes for granted, as a share of the energy (-50 dB): keeps the
 # reflections below 1 where a recording repeats itself exactly, as digital silence and tones do.
 NOISE = 1e-5
-FITS_AT_ONCE = 16
 TINY = 1e-12  # keeps 0 / 0 away where a window is all zeros
+FITS_AT_ONCE = 16  # on a CPU: 16 windows of 1024 samples stay in the cache near the core
 
 # The error level is the root of a mean over the last few samples and over some more.
 RATES = (1 / 64, 1 / 256)  # per sample
@@ -38,13 +38,12 @@ FLAT = 40.0  # e^40 squared is still a float32; the logistic function is flat lo
 # Probability that the base distribution leaves to every code. With 1e-5 it is a click 40 times a
 # second, and what was music becomes noise; with less, bits per sample stay as they are.
 EVEN = 1e-8
-STEPS = 64  # rows of either embedding
 WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as narrow
 # The logistic distribution's scale, before anything is learnt, over the error level: found best
 # on music, notes and speech (0.35 to 0.5; benchmarks/README.md).
 INITIAL_WIDTH = 0.45
 
-
+STEPS = 64  # rows of each embedding
 QUIETEST = 1e-5  # an error level as low as this, or lower, is at its embedding's end
 # A surprise of so many times the error level, and any larger one, is at its embedding's end.
 FARTHEST = 45.0
@@ -229,9 +228,9 @@ def hint(
     Between two rows an embedding is blended, so that rounding never makes a step. All rows in
     one product with their shares are quicker than to gather two, and to scatter what they learn.
     """
-    rows = np.arange(STEPS, dtype=foretold.value.dtype)
+    steps = np.arange(STEPS, dtype=foretold.value.dtype)
     shares = [
-        xp.maximum(1 - xp.abs(place[..., None] - _like(rows, place[..., None])), 0)
+        xp.maximum(1 - xp.abs(place[..., None] - _like(steps, place[..., None])), 0)
         for place in places(foretold, n_codes, xp)
     ]
     rows = xp.concatenate([weights.value, weights.level, weights.surprise])
