@@ -1,5 +1,6 @@
 """The CPU backend as a whole: same bits in any batch, its machine code, its cache, other CPUs."""
 
+import ast
 import os
 import re
 import signal
@@ -248,6 +249,20 @@ def test_the_loop_calls_no_scalar_mathematics(precision):
 
 
 # --- processes ---
+
+
+def test_whatever_the_loop_imports_is_a_reason_to_compile_it_anew():
+    package, imported = KERNELS / "wavegen_kernels", set()
+    for path in (package / "cpu").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module)
+                imported |= {f"{node.module}.{name.name}" for name in node.names}
+    files = {KERNELS.joinpath(*name.split(".")).with_suffix(".py") for name in imported}
+    wanted = {path for path in files if path.is_file()}
+    assert {package / "predictor.py", package / "cpu" / "tile.py"} <= wanted
+    assert wanted <= set(machine.sources())
+
 
 SCRIPT = """
 import logging, sys

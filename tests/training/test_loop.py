@@ -181,3 +181,18 @@ def test_jitter_moves_what_is_heard_and_not_what_is_asked_for(tiny, notes_corpus
     assert still.nats != moved.nats
     assert moved.nats == again.nats
     assert still.weight == moved.weight == batch.weights.sum()
+
+
+def test_the_predictor_hears_no_jitter(monkeypatch, tiny, notes_corpus):
+    vocabulary, heard = notes_corpus.vocabulary, {}
+    monkeypatch.setattr(step.loss, "score", lambda wavenet, hidden, codes, weights: hidden)
+    for reach in (0, 9):
+        overrides = ["model.predictor.order=4", "model.predictor.window=64"]
+        overrides += [f"training.input_jitter={reach}", "model.predictor.refit=8"]
+        config = configs.from_dict(configs.apply_overrides(configs.to_dict(tiny), overrides))
+        batch = batches.windows(notes_corpus.splits["train"], config, vocabulary, 0, 0)
+        net = network.assemble(*network.create(config, vocabulary, 0))
+        heard[reach] = step.score(net, config, batch, jax.random.key(0))
+    for clean, jittered in zip(heard[0].foretold, heard[9].foretold, strict=True):
+        np.testing.assert_array_equal(clean, jittered)
+    assert not np.allclose(heard[0].skip_sum, heard[9].skip_sum)

@@ -128,7 +128,7 @@ def _samples(
     codes_before,  # int32 [K, B]
     queues,  # float32 [rows, B, R]
     heard,  # float32 [B, W + T]: the predictor's past, then every sample that is made
-    errors,  # float32 [B, 2]
+    errors,  # float32 [B, 3]
     fitted,  # float32 [B, N]: the predictor's coefficients
     cond,  # float32 [B, F, L, 2R]
     hop_length,

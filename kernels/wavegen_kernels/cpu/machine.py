@@ -66,7 +66,11 @@ def dot_product() -> str | None:
 @cache
 def fingerprint() -> str:
     """Hash of all sources that are compiled into the loop."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources())).hexdigest()[:16]
+
+
+def sources() -> list[Path]:
+    """The files whose code or constants are compiled into the loop."""
     here = Path(__file__).parent
     others = (here.parent / name for name in ("predictor.py", "random.py", "weights.py"))
-    sources = [*sorted(here.glob("*.py")), *others]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    return [*sorted(here.glob("*.py")), *others]

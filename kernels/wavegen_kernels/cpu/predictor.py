@@ -107,7 +107,7 @@ def agreement(context, ahead, behind, weights, n):
         left = b.lshr(b.sub(size, whole), I64(2))
         each(b, left, rest, lambda i, *vectors: add(sums[0], *vectors))
         found = [
-            total(b, b.fadd(*(b.load(each) for each in pair))) for pair in zip(*sums, strict=True)
+            total(b, b.fadd(b.load(one), b.load(other))) for one, other in zip(*sums, strict=True)
         ]
         return context.make_tuple(b, signature.return_type, found)
 

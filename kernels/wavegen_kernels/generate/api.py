@@ -38,7 +38,8 @@ def generate(
     """The state after F frames, and their codes, each in 0 ... V-1, drawn one after the other.
 
     A frame is `hop_length` samples (P) that share one row of `cond`; the gate bias is not in
-    `cond` but added here. Sample t of a stream is drawn with the uniform number that
+    `cond` but added here. Weights with a predictor want whole fits in a frame (P a multiple of
+    `refit`). Sample t of a stream is drawn with the uniform number that
     wavegen_kernels.random.uniforms gives for (seed, streams[b], state.time + t): the first
     code whose cumulative probability exceeds it. `seed` and `streams` lie in [0, 2^32).
 
