@@ -185,6 +185,7 @@ def test_all_at_once_is_the_same_as_one_sample_after_the_other():
     # dozen roundings of numbers up to 1, where the level is at its floor.
     assert (np.abs(found.value - exact.value) < 2e-4 * exact.error + 4e-7).all()
     np.testing.assert_allclose(found.error, exact.error, rtol=2e-4)
+    np.testing.assert_allclose(found.surprise, exact.surprise, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(after, errors_after, rtol=4e-4)
 
 
@@ -197,7 +198,7 @@ def test_parts_of_a_recording_are_the_same_as_all_of_it():
             samples[:, first : 128 + last], errors, n_codes=256, **SETTINGS
         )
         parts.append(part)
-    for i in range(2):
+    for i in range(3):
         joined = np.concatenate([part[i] for part in parts], axis=1)
         np.testing.assert_allclose(joined, whole[i], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(errors, end, rtol=1e-4)
@@ -210,7 +211,7 @@ def test_nothing_is_foretold_from_what_comes_later():
     after, _ = predictor.foretell_all(
         samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), n_codes=256, **SETTINGS
     )
-    for i in range(2):
+    for i in range(3):
         np.testing.assert_array_equal(before[i][:, : at + 1], after[i][:, : at + 1])
         assert (before[i][:, at + 1] != after[i][:, at + 1]).all()
 
