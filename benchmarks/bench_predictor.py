@@ -2,10 +2,10 @@
 
     python benchmarks/bench_predictor.py recordings/*.flac --set model.predictor.order=128
 
-An unconditional network learns from the first nine tenths of every recording. It is scored on
-windows of the rest, four of 8,193 codes a recording, each heard alone, the first 2,048 codes
-unscored. Then it plays, from silence and on from the beginnings of some windows. The last line
-of the output is the record as JSON.
+An unconditional network learns from the first nine tenths of every recording, for as many
+minutes of the processor's time as asked. It is scored on windows of the rest, four of 8,193 codes
+a recording, each heard alone, the first 2,048 codes unscored. Then it plays, from silence and on
+from the beginnings of some windows. The last line of the output is the record as JSON.
 """
 
 from __future__ import annotations
@@ -32,43 +32,49 @@ from wavegen.music.score import Score  # noqa: E402
 from wavegen.sampling import sampler  # noqa: E402
 from wavegen.sampling.blocks import Draws, Request  # noqa: E402
 from wavegen.training import step as training  # noqa: E402
+from wavegen_kernels import predictor  # noqa: E402
 from wavegen_kernels.bench import record as records  # noqa: E402
 
 WINDOW, UNSCORED, WINDOWS_A_FILE = 8192, 2048, 4
 QUIET = 0.01  # what stays below it after the last louder sample is a recording's final silence
-BATCH = 8  # windows scored at once
+BATCH = 8  # windows scored at once, and streams played
+FROM_SILENCE = 2  # of the streams
+SCORINGS = 4  # after the one before anything is learnt
 FFT = 1024
 
 
 def main() -> None:
     options = _options()
-    config = configs.load("music", ["conditioner.signals=[]", *options.set])
+    if options.only:
+        _leave_out(options.only)
+    usual = ["conditioner.signals=[]", "training.warmup_steps=50"]
+    config = configs.load("music", [*usual, *options.set])
     recordings = [_codes(path, config) for path in options.recordings]
     held_back = np.concatenate([_held_back(codes, config) for codes in recordings])
     learnt_from = [codes[: len(codes) * 9 // 10] for codes in recordings]
     graphdef, params = network.create(config, Vocabulary(), config.training.seed)
-    state, seconds, curve = training.initial_state(config, params), 0.0, []
-    for step in range(options.steps + 1):
-        if step % max(1, options.steps // 4) == 0:
+    state, step, seconds, curve = training.initial_state(config, params), 0, 0.0, []
+    while True:
+        if seconds >= 60 * options.minutes * len(curve) / SCORINGS:
             heard = state.ema if step else state.params
             curve.append((step, round(seconds, 1), _bits(config, graphdef, heard, held_back)))
-            print(
-                "step {}, {} s of training: {:.4f} bits per sample".format(*curve[-1]), flush=True
-            )
-        if step == options.steps:
-            break
-        batch, start = _windows(learnt_from, config, step), time.perf_counter()
+            print("step {}, {} s: {:.4f} bits per sample".format(*curve[-1]), flush=True)
+            if len(curve) > SCORINGS or not options.minutes:
+                break
+        batch, start = _windows(learnt_from, config, step), time.process_time()
         state, _ = jax.block_until_ready(training.train_step(config, graphdef, state, batch))
-        seconds += time.perf_counter() - start if step else 0.0  # the first one compiles
-    trained = Trained(config, Vocabulary(), graphdef, state.ema, options.steps)
+        seconds += time.process_time() - start if step else 0.0  # the first one compiles
+        step += 1
+    trained = Trained(config, Vocabulary(), graphdef, state.ema if step else state.params, step)
     played = None
-    if options.seconds:
+    if options.seconds and not options.only:  # the compiled sampler knows both uses alone
         played = _play(trained, held_back, options.seconds, options.temperature)
     records.show(
         {
             **records.origin(),
             "bench": "predictor",
             "overrides": options.set,
+            "only": options.only,
             "recordings": len(recordings),
             "curve": curve,
             "played": [] if played is None else _measures(played, held_back, config),
@@ -77,6 +83,15 @@ def main() -> None:
     )
     if options.figure and played is not None:
         _draw(played, config, options.figure)
+
+
+def _leave_out(kept: str) -> None:
+    """Takes one of the predictor's uses away from the network, in this process alone."""
+    if kept == "input":
+        predictor.base = lambda weights, n_codes, skip_sum, foretold, xp: 0 * skip_sum[..., :1]
+    else:
+        hint = predictor.hint
+        predictor.hint = lambda *given: 0 * hint(*given)
 
 
 def _codes(path: str, config: Config) -> np.ndarray:  # [T] int32
@@ -104,9 +119,14 @@ def _windows(recordings: list[np.ndarray], config: Config, step: int) -> Batch:
     ]
     weights = np.ones((B, config.window_frames * P), np.float32)
     weights[:, : config.model.receptive_field] = 0
-    nothing = np.zeros((B, frames, 0), np.float32), np.zeros((B, 0), np.int32)
-    valid = np.ones((B, frames), np.float32)
-    return Batch(np.stack(codes).astype(np.int32), weights, valid, *nothing)
+    return Batch(
+        codes=np.stack(codes).astype(np.int32),
+        weights=weights,
+        valid=np.ones((B, frames), np.float32),
+        notes=np.zeros((B, frames, 0), np.float32),
+        periods=np.zeros((B, frames), np.float32),
+        labels=np.zeros((B, 0), np.int32),
+    )
 
 
 def _bits(config: Config, graphdef, params: Params, windows: np.ndarray) -> float:
@@ -115,8 +135,13 @@ def _bits(config: Config, graphdef, params: Params, windows: np.ndarray) -> floa
     @jax.jit
     def score(params: Params, codes: jax.Array) -> loss.Score:
         net = network.assemble(graphdef, params)
-        nothing = jnp.zeros((BATCH, frames, 0)), jnp.zeros((BATCH, 0), jnp.int32)
-        inputs = Inputs(codes, *nothing, jnp.ones((BATCH, frames)))
+        inputs = Inputs(
+            codes=codes,
+            notes=jnp.zeros((BATCH, frames, 0)),
+            labels=jnp.zeros((BATCH, 0), jnp.int32),
+            valid=jnp.ones((BATCH, frames)),
+            periods=jnp.zeros((BATCH, frames)),
+        )
         hidden, _ = net.hidden(inputs, net.initial_state(BATCH))
         weights = jnp.ones((BATCH, WINDOW)).at[:, :UNSCORED].set(0)
         return loss.score(net.wavenet, hidden, codes, weights)
@@ -133,15 +158,15 @@ def _bits(config: Config, graphdef, params: Params, windows: np.ndarray) -> floa
 
 
 def _play(trained: Trained, windows: np.ndarray, seconds: float, temperature: float) -> np.ndarray:
-    """[4, T] samples: from silence, and after the beginnings of three windows, these left out."""
-    config = trained.config
-    forced = np.full((4, WINDOW), -1, np.int32)
-    forced[1:] = windows[:: len(windows) // 3][:3]
+    """[BATCH, T] samples: some from silence, the others after windows, these left out."""
+    config, primed = trained.config, BATCH - FROM_SILENCE
+    forced = np.full((BATCH, WINDOW), -1, np.int32)
+    forced[FROM_SILENCE:] = windows[:: len(windows) // primed][:primed]
     request = Request(
         num_frames=round((seconds * config.audio.sample_rate + WINDOW) / config.model.hop_length),
-        scores=(Score(()),) * 4,
-        labels=np.zeros((4, 0), np.int32),
-        streams=np.arange(4),
+        scores=(Score(()),) * BATCH,
+        labels=np.zeros((BATCH, 0), np.int32),
+        streams=np.arange(BATCH),
         forced=forced,
     )
     codes = sampler.generate(trained, request, Draws(seed=1, temperature=temperature))
@@ -150,11 +175,21 @@ def _play(trained: Trained, windows: np.ndarray, seconds: float, temperature: fl
 
 def _measures(played: np.ndarray, windows: np.ndarray, config: Config) -> list[dict[str, float]]:
     """Of each stream: its level, how far its spectrum is from the recordings', how noisy it is."""
-    real = np.concatenate([_power(each) for each in mulaw.decode(windows, config.audio.n_codes)])
-    found = [{"stream": "recordings", **_measure(real, real)}]
-    for name, samples in zip(("from silence", *("continued",) * 3), played, strict=True):
+    heard = [_power(each) for each in mulaw.decode(windows, config.audio.n_codes)]
+    real = np.concatenate(heard)
+    apart = [_measure(each, real) for each in heard]  # as far as recordings are from each other
+    found = [{"stream": "a recording", **{key: _median(apart, key) for key in apart[0]}}]
+    for name, samples in zip(_names(), played, strict=True):
         found.append({"stream": name, **_measure(_power(samples), real)})
     return found
+
+
+def _median(found: list[dict[str, float]], key: str) -> float:
+    return round(float(np.median([each[key] for each in found])), 1)
+
+
+def _names() -> list[str]:
+    return ["after silence"] * FROM_SILENCE + ["after a recording"] * (BATCH - FROM_SILENCE)
 
 
 def _measure(power: np.ndarray, real: np.ndarray) -> dict[str, float]:
@@ -181,10 +216,11 @@ def _draw(played: np.ndarray, config: Config, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    shown = list(zip(played, _names(), strict=True))[FROM_SILENCE - 1 :][:4]
     figure, axes = pyplot.subplots(4, 1, figsize=(10, 9), sharex=True, layout="constrained")
-    for axis, samples, name in zip(axes, played, ("silence", *("a recording",) * 3), strict=True):
+    for axis, (samples, name) in zip(axes, shown, strict=True):
         axis.specgram(samples + 1e-9, NFFT=FFT, Fs=config.audio.sample_rate, vmin=-140, vmax=-30)
-        axis.set(ylabel="Hz", title=f"after {name}")
+        axis.set(ylabel="Hz", title=name)
     axes[-1].set(xlabel="seconds")
     figure.savefig(path, dpi=80)
 
@@ -192,7 +228,8 @@ def _draw(played: np.ndarray, config: Config, path: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("recordings", nargs="+")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training; 0: none")
+    parser.add_argument("--only", choices=("input", "base"), help="of the predictor's two uses")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seconds", type=float, default=10.0, help="of sound played; 0: none")
     parser.add_argument("--temperature", type=float, default=1.0)

@@ -89,6 +89,7 @@ def _batch(config: Config, size: int, window: int) -> Batch:
         weights=np.ones((size, window), np.float32),
         valid=np.ones((size, frames), np.float32),
         notes=np.zeros((size, frames, 0), np.float32),
+        periods=np.zeros((size, frames), np.float32),
         labels=np.zeros((size, 0), np.int32),
     )
 

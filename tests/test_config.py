@@ -66,6 +66,7 @@ def test_receptive_field_is_the_sum_over_all_convolutions(cycles, kernel_size, e
         ("model.predictor.odrer=3", "did you mean 'model.predictor.order'"),
         ("model.predictor.order=1024", "take model.predictor.window=8192"),
         ("model.predictor.order=-1", "0 to 1024"),
+        ("model.predictor.follows=note", "did you mean 'notes'"),
         ("model.predictor.floor=nan", "0.001 to 100"),
         ("model.predictor=3", "a table: [model.predictor]"),
         ("model.predictor.x.y=3", "unknown key 'model.predictor.x'"),
@@ -121,6 +122,16 @@ def test_a_refit_that_does_not_divide_a_frame_is_refused_with_one_that_does():
     overrides = ["model.hop_length=80", "training.crop_samples=160", "model.predictor.order=4"]
     with pytest.raises(WavegenError, match=r"take model\.predictor\.refit=16"):
         configs.from_dict(configs.apply_overrides({}, overrides))
+
+
+def test_a_predictor_follows_only_notes_that_are_heard():
+    overrides = ["model.predictor.order=16", "model.predictor.follows=notes"]
+    with pytest.raises(WavegenError, match="the conditioner does not hear"):
+        configs.from_dict(configs.apply_overrides({}, overrides))
+    # Its coefficients change with the frames, so nothing has to divide them.
+    overrides += ["conditioner.signals=['notes']", "model.predictor.refit=7"]
+    found = configs.from_dict(configs.apply_overrides({}, overrides))
+    assert found.model.predictor.follows_notes
 
 
 def test_a_config_written_before_there_was_a_predictor_has_none():

@@ -24,6 +24,7 @@ from wavegen.errors import WavegenError
 
 SIGNALS = ("notes", "past")
 CELLS = ("lstm", "gru")
+FOLLOWED = ("past", "notes")
 
 
 def _in(low: float, high: float = math.inf, **more: Any) -> Any:
@@ -46,13 +47,24 @@ class Audio:
 
 @dataclass(frozen=True)
 class Predictor:
-    """The adaptive linear predictor under the network; see wavegen_kernels.predictor."""
+    """The linear predictor under the network; see wavegen_kernels.predictor.
+
+    One that follows the past is fitted to it. One that follows the notes repeats what sounded
+    one period of the last note ago: for sounds of one note at a time.
+    """
 
     order: int = _in(0, 1024, default=0)  # coefficients; 0: no predictor
-    window: int = _in(2, 65_536, default=1024)  # past samples that they are fitted to
+    follows: str = _one_of(*FOLLOWED, default="past")
+    window: int = _in(2, 65_536, default=1024)  # past samples that it hears
     refit: int = _in(1, default=64)  # samples from one fit to the next
     floor: float = _in(0.001, 100, default=0.2)  # codes; the least error that it counts on
-    damping: float = _in(0.5, 1, default=0.999)  # what is left after a sample of a steady tone
+    # What is left of a steady tone after a sample; where it follows the notes, after a period.
+    damping: float = _in(0.01, 1, default=0.999)
+
+    @property
+    def follows_notes(self) -> bool:
+        """Whether there is a predictor that has to be told the notes' periods."""
+        return self.order > 0 and self.follows == "notes"
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,7 @@ class Config:
     def __post_init__(self) -> None:
         for section in dataclasses.fields(self):
             _check_ranges(section.name, getattr(self, section.name))
-        _check_predictor(self.model)
+        _check_predictor(self.model, self.conditioner)
         hop, crop = self.model.hop_length, self.training.crop_samples
         if crop % hop:
             raise WavegenError(
@@ -360,15 +372,22 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
-def _check_predictor(model: Model) -> None:
+def _check_predictor(model: Model, conditioner: Conditioner) -> None:
     predictor = model.predictor
+    if predictor.follows_notes and "notes" not in conditioner.signals:
+        raise WavegenError(
+            "model.predictor.follows is 'notes', which the conditioner does not hear",
+            "conditioner.signals with 'notes' among them",
+            "add it, or take model.predictor.follows=past",
+        )
     if predictor.order and predictor.order >= predictor.window:
         raise WavegenError(
             f"model.predictor.order is {predictor.order}, its window {predictor.window} samples",
             "an order below the window: a fit needs more samples than coefficients",
             f"take model.predictor.window={8 * predictor.order}, or a lower order",
         )
-    if predictor.order and model.hop_length % predictor.refit:
+    fitted = predictor.order and not predictor.follows_notes
+    if fitted and model.hop_length % predictor.refit:
         raise WavegenError(
             f"model.predictor.refit is {predictor.refit}, which does not divide "
             f"model.hop_length ({model.hop_length})",

@@ -32,6 +32,7 @@ class Case:
     order: int = 0  # N of the predictor; 0: none
     window: int = 0  # W
     refit: int = 0
+    periodic: bool = False  # the predictor
     tags: tuple[str, ...] = ()
 
     @property
@@ -63,6 +64,19 @@ TINY = (
     Case("tiny_three_taps", 12, 10, 16, 3, 2, kernel_size=3, n_codes=64, tags=("tiny",)),
     Case("tiny_cycles", 8, 16, 12, 2, 3, tags=("tiny",)),
     Case("tiny_foretold", 8, 12, 7, 3, 1, n_codes=64, order=5, window=24, refit=4, tags=("tiny",)),
+    Case(
+        "tiny_periodic",
+        8,
+        12,
+        7,
+        3,
+        1,
+        n_codes=64,
+        order=6,
+        window=24,
+        periodic=True,
+        tags=("tiny",),
+    ),
 )
 CASES = {
     case.name: case
@@ -116,6 +130,7 @@ def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
         refit=case.refit,
         floor=0.2,
         damping=0.99,
+        periodic=case.periodic,
     )
 
 
@@ -123,3 +138,15 @@ def conditioning(case: Case, batch: int, frames: int, seed: int = 0) -> np.ndarr
     """Random float32 conditioning [B, F, L, 2R], half as strong as the convolutions it joins."""
     shape = (batch, frames, case.num_layers, 2 * case.residual_channels)
     return (0.5 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def periods(case: Case, batch: int, frames: int, seed: int = 0) -> np.ndarray | None:
+    """Random float32 periods [B, F] in samples for a periodic predictor, some of them 0.
+
+    They reach from shorter than its taps to longer than its window. None for other cases.
+    """
+    if not case.periodic:
+        return None
+    rng = np.random.default_rng(seed)
+    lengths = np.exp(rng.uniform(0, np.log(1.5 * case.window), (batch, frames)))
+    return (lengths * (rng.random((batch, frames)) > 0.1)).astype(np.float32)

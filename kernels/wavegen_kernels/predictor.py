@@ -1,8 +1,11 @@
-"""The adaptive linear predictor: what of the next sample follows from the last ones alone.
+"""The linear predictor: what of the next sample follows from the last ones.
 
-Every `refit` samples, coefficients are fitted to the last `window` samples and to nothing else
-(backward adaptation, as in ITU-T G.728), so nothing has to be sent, stored or learnt. The network
-above is told the foretold sample and how far off it has been lately, and adds its own logits to a
+There are two kinds. One is fitted: every `refit` samples to the last `window` samples and to
+nothing else (backward adaptation, as in ITU-T G.728), so nothing has to be sent, stored or learnt.
+The other is periodic: it repeats what sounded one period of the note asked for ago (the long-term
+predictor of speech coders, as in Ramachandran and Kabal 1989, with the lag given instead of
+found), so that what is played stays in tune whatever it hears of itself. The network above is
+told the foretold sample and how far off it has been lately, and adds its own logits to a
 distribution around that sample.
 
 The functions take numpy arrays and jax arrays alike; `xp` says which. Letters as in weights.py,
@@ -43,7 +46,7 @@ WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as
 # on music, notes and speech (0.35 to 0.5; benchmarks/README.md).
 INITIAL_WIDTH = 0.45
 
-STEPS = 64  # rows of each embedding
+STEPS = 32  # rows of each embedding; with 64 no bit was gained
 QUIETEST = 1e-5  # an error level as low as this, or lower, is at its embedding's end
 # A surprise of so many times the error level, and any larger one, is at its embedding's end.
 FARTHEST = 45.0
@@ -111,8 +114,44 @@ def fit(
     return -lattice[2][..., 1:] * _like(fading, samples)
 
 
+class Echo(NamedTuple):
+    """A filter that gives back an earlier sound: u[t] = sum over k of taps[k] * x[t-delay-k]."""
+
+    delay: Array  # [...] int32, at least 1
+    taps: Array  # [..., N] float32
+
+
+def echo(
+    periods: Array,  # [...] float32: samples in a period of the note asked for; 0: no note yet
+    order: int,
+    window: int,
+    damping: float,  # in (0, 1]
+    xp: ModuleType,
+) -> Echo:
+    """What repeats the sound of one period ago, `damping` times as loud.
+
+    Zeros where there is no note to repeat.
+
+    Between samples it reads with a sinc of N taps under a Hann window (Laakso et al. 1996,
+    "Splitting the unit delay", section on windowed sincs). A period too short for the taps
+    is taken several times. One that reaches beyond the window gives zeros too.
+    """
+    reach = order / 2
+    sounding = xp.where(periods > 0, periods, 1)
+    ago = sounding * xp.ceil((reach + 1) / sounding)  # a whole number of periods
+    delay = xp.ceil(ago - reach)
+    off = _like(xp.arange(order, dtype=ago.dtype), delay[..., None]) + (delay - ago)[..., None]
+    taps = xp.sinc(off) * (1 + xp.cos(math.pi * xp.clip(off / reach, -1, 1)))
+    taps = damping * taps / taps.sum(-1, keepdims=True)
+    heard = (periods > 0) & (delay + order - 1 <= window)
+    return Echo(
+        xp.where(heard, delay, 1).astype(np.int32),
+        xp.where(heard[..., None], taps, 0).astype(np.float32),
+    )
+
+
 def foretell(
-    past: Array,  # [B, at least N]; ends with the sample before
+    past: Array,  # [B, N]: the samples that the coefficients weigh, oldest first
     coefficients: Array,  # [B, N]
     errors: Array,  # [B, 3]
     floor: float,
@@ -120,7 +159,7 @@ def foretell(
     xp: ModuleType,
 ) -> Foretold:  # [B]
     """What the past says of the next sample of every stream."""
-    value = (coefficients[:, ::-1] * past[:, -coefficients.shape[1] :]).sum(-1)
+    value = (coefficients[:, ::-1] * past).sum(-1)
     value = xp.clip(value, -1, 1)
     return Foretold(value, level(errors, value, floor, n_codes, xp), errors[:, 2])
 
@@ -152,10 +191,11 @@ def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) ->
 def foretell_all(
     samples: Array,  # [B, W + T] float32: the window before the first, then all
     errors: Array,  # [B, 3] float32
+    periods: Array | None = None,  # [B, F] for a periodic predictor; None: a fitted one
     *,
     order: int,
     window: int,
-    refit: int,  # of which T is a multiple
+    refit: int,  # of which T is a multiple; not read by a periodic predictor
     floor: float,
     damping: float,
     n_codes: int,
@@ -166,19 +206,26 @@ def foretell_all(
     neither a fit nor a foretold value needs to know an error.
     """
     B, T = samples.shape[0], samples.shape[1] - window
-    G = T // refit  # fits
-    starts = refit * jnp.arange(G)
-    heard = samples[:, starts[:, None] + jnp.arange(window)[None]]  # [B, G, W]
-    coefficients = _fit_all(heard, order, damping)  # [B, G, N]
-    near = samples[:, starts[:, None] + jnp.arange(window - order, window + refit)[None]]
+    G = T // refit if periods is None else periods.shape[1]  # parts of unchanging coefficients
+    part = T // G
+    starts = part * jnp.arange(G)[:, None]
+    if periods is None:
+        heard = samples[:, starts + jnp.arange(window)[None]]  # [B, G, W]
+        coefficients = _fit_all(heard, order, damping)  # [B, G, N]
+        near = samples[:, starts + jnp.arange(window - order, window + part - 1)[None]]
+    else:
+        delay, coefficients = echo(periods, order, window, damping, jnp)
+        first = starts[None] + window + 1 - order - delay[..., None]  # [B, G, 1]
+        places = (first + jnp.arange(part + order - 1)[None, None]).reshape(B, -1)
+        near = jnp.take_along_axis(samples, places, axis=1).reshape(B, G, -1)
 
     def tap(k: Any, total: Array) -> Array:
-        x = jax.lax.dynamic_slice_in_dim(near, order - 1 - k, refit, axis=2)
+        x = jax.lax.dynamic_slice_in_dim(near, order - 1 - k, part, axis=2)
         a = jax.lax.dynamic_slice_in_dim(coefficients, k, 1, axis=2)
         return total + a * x
 
-    value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, refit))), -1, 1)
-    off = samples[:, window:].reshape(B, G, refit) - value
+    value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, part))), -1, 1)
+    off = samples[:, window:].reshape(B, G, part) - value
     before, means = _running(off**2, errors[:, :2])
     error = level(before, value, floor, n_codes, jnp).reshape(B, T)
     surprises = jnp.concatenate([errors[:, 2:], off.reshape(B, T) / error], axis=1)

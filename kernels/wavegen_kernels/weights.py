@@ -34,7 +34,10 @@ class Predictor:
     window: int = field(metadata={"static": True})  # W: samples that each fit hears
     refit: int = field(metadata={"static": True})  # samples from fit to fit
     floor: float = field(metadata={"static": True})  # the least error level, in cells
-    damping: float = field(metadata={"static": True})  # of a tone, per sample
+    damping: float = field(metadata={"static": True})  # of a tone, per sample; or of an echo
+    # Whether it repeats what sounded one period of the asked note ago, instead of being fitted;
+    # `refit` then means nothing.
+    periodic: bool = field(default=False, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass

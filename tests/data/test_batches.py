@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wavegen.audio import mulaw
-from wavegen.config import Audio, Conditioner, Config, Model, Training, Vocabulary
+from wavegen.config import Audio, Conditioner, Config, Model, Predictor, Training, Vocabulary
 from wavegen.data import batches, corpus
 from wavegen.errors import WavegenError
 from wavegen.music import frames
@@ -50,7 +50,8 @@ def test_shapes_and_types_are_those_of_the_config(train):
     assert batch.valid.shape == (12, total)
     assert batch.notes.shape == (12, total, 256)
     assert batch.labels.shape == (12, 1)
-    assert [a.dtype for a in batch] == [np.int32, np.float32, np.float32, np.float32, np.int32]
+    assert batch.periods.shape == (12, total)
+    assert [a.dtype for a in batch] == [np.int32, *[np.float32] * 4, np.int32]
 
 
 def test_windows_and_context_are_the_recording_and_silence_around_it(train):
@@ -145,6 +146,22 @@ def test_notes_are_the_frames_of_the_score(train):
             first = int(start) - CONFIG.context_frames
             expected = frames.notes(train.score(item), total, CONFIG.frame_seconds, first)
             np.testing.assert_array_equal(batch.notes[row], expected)
+
+
+def test_periods_are_those_of_the_score_where_a_predictor_follows_the_notes(train):
+    model = dataclasses.replace(CONFIG.model, predictor=Predictor(order=4, follows="notes"))
+    config = dataclasses.replace(CONFIG, model=model)
+    for step in range(3):
+        batch, unheard = draw(train, step, config), draw(train, step)
+        assert not unheard.periods.any()
+        for row, (item, start) in enumerate(zip(*drawn(train, step, config), strict=True)):
+            first = int(start) - config.context_frames
+            periods = frames.periods(
+                train.score(item), batch.valid.shape[1], config.frame_seconds, first
+            )
+            expected = periods * config.audio.sample_rate
+            np.testing.assert_allclose(batch.periods[row], expected, rtol=1e-6)
+        assert batch.periods.any()
 
 
 def test_labels_are_mapped_by_name_to_the_run_s_vocabulary(train):

@@ -31,7 +31,8 @@ def problem(name, batch=B, frames=F):
     case = cases.CASES[name]
     stack = cases.weights(case, seed=1)
     state = weights.initial_state(stack, batch)
-    return stack, state, cases.conditioning(case, batch, frames, seed=2)
+    cond = cases.conditioning(case, batch, frames, seed=2)
+    return stack, state, cond, cases.periods(case, batch, frames, seed=3)
 
 
 def tolerance(case):
@@ -62,14 +63,14 @@ def margin(logits, u, temperature, top_k, top_p):
     return min(*margins, abs(np.cumsum(p) / p.sum() - u).min(), 1)
 
 
-def exact_logits(stack, cond, codes, way):
+def exact_logits(stack, cond, codes, way, periods=None):
     """Logits [B, T, V] that draws are judged by, after the same codes.
 
     They are the reference's; where the backend rounds the weights, they are its own.
     """
     way = {"backend": "reference"} if way["precision"] == "float32" else way
     state = weights.initial_state(stack, len(codes))
-    _, logits = api.logits(stack, state, cond, codes, hop_length=P, **way)
+    _, logits = api.logits(stack, state, cond, codes, hop_length=P, periods=periods, **way)
     return np.asarray(logits, np.float64)
 
 
@@ -90,10 +91,11 @@ def assert_draws_agree(codes, logits, seed, streams, temperature, top_k, top_p, 
 @pytest.mark.parametrize("way", EXACT)
 @pytest.mark.parametrize("name", SHAPES)
 def test_teacher_forced_logits_equal_the_reference(way, name):
-    stack, state, cond = problem(name)
+    stack, state, cond, periods = problem(name)
     codes = np.random.default_rng(0).integers(0, stack.n_codes, (B, F * P))
-    _, expected = api.logits(stack, state, cond, codes, hop_length=P, backend="reference")
-    after, found = api.logits(stack, state, cond, codes, hop_length=P, **way)
+    given = {"hop_length": P, "periods": periods}
+    _, expected = api.logits(stack, state, cond, codes, backend="reference", **given)
+    after, found = api.logits(stack, state, cond, codes, **given, **way)
     assert np.abs(np.asarray(found) - expected).max() < tolerance(cases.CASES[name])
     # Neither a dead nor a saturated stack; a base distribution alone has -18 for the unlikely.
     assert 1 < expected.std() < (6 if stack.predictor else 4)
@@ -120,9 +122,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold"])
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold", "tiny_periodic"])
 def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
-    stack, state, cond = problem(name)
+    stack, state, cond, periods = problem(name)
     temperature, top_k, top_p = settings
     _, codes = api.generate(
         stack,
@@ -134,17 +136,18 @@ def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        periods=periods,
         **way,
     )
     codes = np.asarray(codes)
-    logits = exact_logits(stack, cond, codes, way)
+    logits = exact_logits(stack, cond, codes, way, periods)
     assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["tiny_three_taps", "small"])
 def test_plain_draws_equal_those_of_the_reference_on_other_shapes(way, name):
-    stack, state, cond = problem(name)
+    stack, state, cond, _ = problem(name)
     _, codes = api.generate(stack, state, cond, hop_length=P, seed=1, streams=STREAMS, **way)
     codes = np.asarray(codes)
     logits = exact_logits(stack, cond, codes, way)
@@ -152,26 +155,32 @@ def test_plain_draws_equal_those_of_the_reference_on_other_shapes(way, name):
 
 
 @pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
-@pytest.mark.parametrize("name", ["tiny_one_layer", "tiny_three_taps", "tiny_cycles"])
+@pytest.mark.parametrize(
+    "name", ["tiny_one_layer", "tiny_three_taps", "tiny_cycles", "tiny_foretold", "tiny_periodic"]
+)
 def test_one_call_equals_many(way, name):
-    stack, _, cond = problem(name, frames=12)
+    stack, _, cond, periods = problem(name, frames=12)
     keywords = {"hop_length": P, "seed": 9, "streams": STREAMS, **way}
-    whole_state, whole = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
+    state = weights.initial_state(stack, B)
+    whole_state, whole = api.generate(stack, state, cond, periods=periods, **keywords)
     for frames in (1, 5):
         state, parts = weights.initial_state(stack, B), []
         for first in range(0, 12, frames):
-            part = cond[:, first : first + frames]
-            state, codes = api.generate(stack, state, part, **keywords)
+            part = slice(first, first + frames)
+            asked = None if periods is None else periods[:, part]
+            state, codes = api.generate(stack, state, cond[:, part], periods=asked, **keywords)
             parts.append(np.asarray(codes))
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
         np.testing.assert_array_equal(state.queues, whole_state.queues)
         np.testing.assert_array_equal(state.codes, whole_state.codes)
+        np.testing.assert_array_equal(state.heard, whole_state.heard)
+        np.testing.assert_array_equal(state.errors, whole_state.errors)
         assert int(state.time) == int(whole_state.time) == 12 * P
 
 
 @pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
 def test_logits_and_generation_go_the_same_way(way):
-    stack, state, cond = problem("tiny_cycles")
+    stack, state, cond, _ = problem("tiny_cycles")
     keywords = {"hop_length": P, **way}
     drawn, codes = api.generate(stack, state, cond, seed=0, streams=STREAMS, **keywords)
     codes = np.asarray(codes)
@@ -183,7 +192,7 @@ def test_logits_and_generation_go_the_same_way(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stream_does_not_depend_on_its_batch(way):
-    stack, _, cond = problem("small", batch=5)
+    stack, _, cond, _ = problem("small", batch=5)
     streams = np.array([30, 2, 7, 2**32 - 1, 0])
     keywords = {"hop_length": P, "seed": 3, **way}
     state = weights.initial_state(stack, 5)
@@ -203,7 +212,7 @@ def test_a_stream_does_not_depend_on_its_batch(way):
 
 @pytest.mark.parametrize("way", ways(backends.PRECISIONS, "reference"))
 def test_forced_codes_come_back_and_use_up_their_draws(way):
-    stack, _, cond = problem("tiny_cycles")
+    stack, _, cond, _ = problem("tiny_cycles")
     keywords = {"hop_length": P, "seed": 6, "streams": STREAMS, **way}
     _, free = api.generate(stack, weights.initial_state(stack, B), cond, **keywords)
     free = np.asarray(free)
@@ -222,7 +231,7 @@ def test_forced_codes_come_back_and_use_up_their_draws(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_draws_of_logits_match_softmax_frequencies(way):
-    stack, state, cond = problem("tiny_one_layer", batch=1, frames=1)
+    stack, state, cond, _ = problem("tiny_one_layer", batch=1, frames=1)
     streams = 20_000
     state = weights.initial_state(stack, streams)
     many = np.repeat(cond, streams, axis=0)

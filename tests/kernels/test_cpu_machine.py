@@ -35,15 +35,17 @@ PRECISIONS = [
 DIVERGENCE = {"bfloat16": 1e-4, "int8": 2e-3}
 
 
-def generate(stack, cond, streams, precision, frames_a_call=None):
+def generate(stack, cond, streams, precision, frames_a_call=None, periods=None):
     B, F = cond.shape[:2]
     state, parts = weights.initial_state(stack, B), []
     for first in range(0, F, frames_a_call or F):
+        part = slice(first, first + (frames_a_call or F))
         state, codes = api.generate(
             stack,
             state,
-            cond[:, first : first + (frames_a_call or F)],
+            cond[:, part],
             hop_length=P,
+            periods=None if periods is None else periods[:, part],
             seed=7,
             streams=streams,
             backend="numba_cpu",
@@ -54,28 +56,37 @@ def generate(stack, cond, streams, precision, frames_a_call=None):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_three_taps", "tiny_foretold", "small"])
+@pytest.mark.parametrize(
+    "name", ["tiny_odd", "tiny_three_taps", "tiny_foretold", "tiny_periodic", "small"]
+)
 def test_batches_threads_and_calls_change_no_bit(name, precision, monkeypatch):
     case, streams = cases.CASES[name], np.arange(11)
     stack, cond = cases.weights(case), cases.conditioning(case, 11, 4)
-    whole, state = generate(stack, cond, streams, precision)
+    periods = cases.periods(case, 11, 4)
+    whole, state = generate(stack, cond, streams, precision, periods=periods)
     for threads in (1, 2, 5):
         monkeypatch.setattr(numba_cpu, "threads", lambda threads=threads: threads)
-        codes, again = generate(stack, cond, streams, precision)
+        codes, again = generate(stack, cond, streams, precision, periods=periods)
         np.testing.assert_array_equal(codes, whole)
         np.testing.assert_array_equal(again.queues, state.queues)
     for some in ([0], [10], [1, 2, 3, 4], [9, 0, 5, 7, 2]):
-        codes, again = generate(stack, cond[some], streams[some], precision)
+        codes, again = generate(
+            stack, cond[some], streams[some], precision, periods=_of(periods, some)
+        )
         np.testing.assert_array_equal(codes, whole[some])
         np.testing.assert_array_equal(again.queues, state.queues[:, some])
         np.testing.assert_array_equal(again.heard, state.heard[some])
         np.testing.assert_array_equal(again.errors, state.errors[some])
-    codes, again = generate(stack, cond, streams, precision, frames_a_call=1)
+    codes, again = generate(stack, cond, streams, precision, 1, periods)
     np.testing.assert_array_equal(codes, whole)
     monkeypatch.setattr(numba_cpu, "_WORDS_A_CALL", 1)  # one sample a call
-    codes, again = generate(stack, cond, streams, precision)
+    codes, again = generate(stack, cond, streams, precision, periods=periods)
     np.testing.assert_array_equal(codes, whole)
     np.testing.assert_array_equal(again.queues, state.queues)
+
+
+def _of(periods, some):
+    return None if periods is None else periods[some]
 
 
 def teacher_forced(stack, cond, codes, **way):

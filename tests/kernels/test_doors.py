@@ -49,6 +49,25 @@ def test_what_is_wrong_is_said_with_its_value(changed, text):
         call(**changed)
 
 
+PERIODIC = cases.weights(cases.CASES["tiny_periodic"])
+
+
+@pytest.mark.parametrize(
+    ("stack", "periods", "text"),
+    [
+        (PERIODIC, None, "periods are wanted for a periodic predictor"),
+        (STACK, np.ones((2, 3)), "periods are only for a periodic predictor"),
+        (PERIODIC, np.ones((3, 2)), r"periods must be \[2, 3\], got \[3, 2\]"),
+        (PERIODIC, np.full((2, 3), -1.0), "periods must be finite and at least 0, got -1.0"),
+        (PERIODIC, np.full((2, 3), np.nan), "periods must be finite and at least 0, got nan"),
+    ],
+)
+def test_periods_are_given_where_they_are_read(stack, periods, text):
+    cond = np.zeros((2, 3, len(stack.dilations), 2 * stack.residual_channels), np.float32)
+    with pytest.raises(ValueError, match=text):
+        call(stack, cond=cond, periods=periods)
+
+
 def test_weights_that_are_not_finite_are_refused():
     spoilt = dataclasses.replace(STACK, head1_bias=np.full_like(STACK.head1_bias, np.inf))
     with pytest.raises(ValueError, match="weights hold values that are not finite"):

@@ -15,7 +15,7 @@ from wavegen.audio import mulaw
 from wavegen_kernels import cases, predictor
 from wavegen_kernels.cpu import predictor as compiled
 from wavegen_kernels.cpu import vector
-from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.predictor import Echo, Foretold
 from wavegen_kernels.weights import amplitudes
 
 W, N = 1024, 64
@@ -153,18 +153,31 @@ def test_fits_in_float32_foretell_what_float64_does(way, shared_data):
 # --- all samples at once, and one after the other ---
 
 SETTINGS = {"order": 16, "window": 128, "refit": 32, "floor": 0.2, "damping": 0.999}
+PART = 32  # samples of unchanging coefficients
+# Three recordings, twenty frames: changing, none yet, too short for the taps, out of reach.
+PERIODS = np.linspace([20.4, 0, 3.3], [90, 70.5, 200], 20, axis=1)
+KINDS = pytest.mark.parametrize("periods", [None, PERIODS], ids=["fitted", "periodic"])
 
 
-def one_by_one(samples, order, window, refit, floor, damping):
+def one_by_one(samples, periods, order, window, refit, floor, damping):
     """[B, W + T] samples through the step functions, in float64."""
-    errors, told, fitted = np.zeros((len(samples), 3)), [], np.empty(0)
+    errors, told, fitted = np.zeros((len(samples), 3)), [], Echo(np.empty(0), np.empty(0))
     for t in range(samples.shape[1] - window):
         past = samples[:, t : t + window]
-        if t % refit == 0:
-            fitted = predictor.fit(past, order, damping, np)
-        told.append(predictor.foretell(past, fitted, errors, floor, 256, np))
+        if t % PART == 0 and periods is not None:
+            fitted = predictor.echo(periods[:, t // PART], order, window, damping, np)
+        elif t % PART == 0:
+            fitted = Echo(np.ones(3, int), predictor.fit(past, order, damping, np))
+        ago = window - fitted.delay[:, None] - np.arange(order)[::-1]
+        near = np.take_along_axis(past, ago, axis=1)
+        told.append(predictor.foretell(near, fitted.taps, errors, floor, 256, np))
         errors = predictor.updated(errors, told[-1], samples[:, window + t], np)
     return Foretold(*(np.stack(each, axis=1) for each in zip(*told, strict=True))), errors
+
+
+def all_at_once(samples, errors, periods):
+    periods = None if periods is None else jnp.asarray(periods, jnp.float32)
+    return predictor.foretell_all(samples, errors, periods, n_codes=256, **SETTINGS)
 
 
 def sounds(length=128 + 640):
@@ -175,28 +188,29 @@ def sounds(length=128 + 640):
     return codes_of(chords + 0.002 * rng.normal(size=(3, length)))
 
 
-def test_all_at_once_is_the_same_as_one_sample_after_the_other():
+@KINDS
+def test_all_at_once_is_the_same_as_one_sample_after_the_other(periods):
     samples = sounds()
-    exact, errors_after = one_by_one(samples, **SETTINGS)
-    found, after = predictor.foretell_all(
-        jnp.asarray(samples, jnp.float32), jnp.zeros((3, 3)), n_codes=256, **SETTINGS
-    )
+    exact, errors_after = one_by_one(samples, periods, **SETTINGS)
+    found, after = all_at_once(jnp.asarray(samples, jnp.float32), jnp.zeros((3, 3)), periods)
     # In units of the error level, for that is what the distribution is measured in; and half a
-    # dozen roundings of numbers up to 1, where the level is at its floor.
-    assert (np.abs(found.value - exact.value) < 2e-4 * exact.error + 4e-7).all()
+    # dozen roundings of numbers up to 1, where the level is at its floor. A period in float32
+    # is off by 4e-6 samples, and a sound moves up to its full height in one.
+    rounding = 4e-7 if periods is None else 4e-6
+    assert (np.abs(found.value - exact.value) < 2e-4 * exact.error + rounding).all()
     np.testing.assert_allclose(found.error, exact.error, rtol=2e-4)
     np.testing.assert_allclose(found.surprise, exact.surprise, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(after, errors_after, rtol=4e-4)
 
 
-def test_parts_of_a_recording_are_the_same_as_all_of_it():
+@KINDS
+def test_parts_of_a_recording_are_the_same_as_all_of_it(periods):
     samples = jnp.asarray(sounds(), jnp.float32)
-    whole, end = predictor.foretell_all(samples, jnp.zeros((3, 3)), n_codes=256, **SETTINGS)
+    whole, end = all_at_once(samples, jnp.zeros((3, 3)), periods)
     errors, parts = jnp.zeros((3, 3)), []
     for first, last in ((0, 32), (32, 320), (320, 640)):
-        part, errors = predictor.foretell_all(
-            samples[:, first : 128 + last], errors, n_codes=256, **SETTINGS
-        )
+        asked = None if periods is None else periods[:, first // PART : last // PART]
+        part, errors = all_at_once(samples[:, first : 128 + last], errors, asked)
         parts.append(part)
     for i in range(3):
         joined = np.concatenate([part[i] for part in parts], axis=1)
@@ -204,16 +218,57 @@ def test_parts_of_a_recording_are_the_same_as_all_of_it():
     np.testing.assert_allclose(errors, end, rtol=1e-4)
 
 
-def test_nothing_is_foretold_from_what_comes_later():
+@KINDS
+def test_nothing_is_foretold_from_what_comes_later(periods):
     samples = jnp.asarray(sounds(), jnp.float32)
-    before, _ = predictor.foretell_all(samples, jnp.zeros((3, 3)), n_codes=256, **SETTINGS)
+    before, _ = all_at_once(samples, jnp.zeros((3, 3)), periods)
     at = 300
-    after, _ = predictor.foretell_all(
-        samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), n_codes=256, **SETTINGS
-    )
+    after, _ = all_at_once(samples.at[:, 128 + at].set(0.9), jnp.zeros((3, 3)), periods)
     for i in range(3):
         np.testing.assert_array_equal(before[i][:, : at + 1], after[i][:, : at + 1])
-        assert (before[i][:, at + 1] != after[i][:, at + 1]).all()
+        changed = before[i][:, at + 1] != after[i][:, at + 1]
+        assert changed.all() or (periods is not None and i == 0)  # an echo comes later
+
+
+# --- the periodic kind ---
+
+
+@pytest.mark.parametrize("period", [2.5, 7.0, 30.58, 61.2, 400.37])
+def test_a_periodic_sound_is_foretold_whole(period):
+    order, t = 16, np.arange(2000)
+    partials = np.arange(1, max(2, int(0.6 * period / 2)))  # up to 0.6 of the highest there can be
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, len(partials))
+    sound = np.sin(2 * np.pi * partials[:, None] * t / period + phases[:, None]).mean(axis=0)
+    delay, taps = predictor.echo(np.array([period]), order, 1000, 1.0, np)
+    near = np.lib.stride_tricks.sliding_window_view(sound, order)[:, ::-1]  # newest first
+    found = near @ taps[0]
+    late = delay[0] + order - 1  # the first of `found` foretells the sample so many later
+    # A windowed sinc of 16 taps is good to about 40 dB there.
+    assert np.abs(found[: len(sound) - late] - sound[late:]).max() < 0.02 * np.abs(sound).max()
+
+
+def test_echoes_neither_grow_nor_look_outside_of_the_window():
+    periods = np.exp(np.random.default_rng(0).uniform(0, np.log(300), 5000))
+    delay, taps = predictor.echo(periods, 16, 128, 1.0, np)
+    heard = taps.any(axis=1)
+    np.testing.assert_allclose(taps[heard].sum(axis=1), 1, rtol=1e-6)
+    # Gains above 1 at a frequency would let a partial grow from period to period.
+    assert np.abs(np.fft.rfft(taps, 512)).max() < 1.03
+    assert (delay >= 1).all()
+    assert (delay[heard] + 15 <= 128).all()
+    assert heard[periods < 110].all()
+    assert not heard[periods > 130].any()
+    nothing = predictor.echo(np.zeros(3), 16, 128, 1.0, np)
+    assert (nothing.delay == 1).all()
+    assert not nothing.taps.any()
+
+
+def test_an_echo_changes_smoothly_with_the_period():
+    periods = np.linspace(20, 40, 20_001)
+    delay, taps = predictor.echo(periods, 6, 128, 1.0, np)
+    at = np.zeros((len(periods), 128))
+    np.put_along_axis(at, delay[:, None] + np.arange(6), taps, axis=1)
+    assert np.abs(np.diff(at, axis=0)).max() < 5e-3  # a step of 1e-3 samples, slopes below 3
 
 
 def test_the_error_level_follows_the_error():

@@ -54,6 +54,8 @@ def inputs_of(config, batch=2, frames=9, seed=0):
         notes=jnp.asarray(notes if has_notes else notes[..., :0], jnp.float32),
         labels=jnp.asarray(rng.integers(-1, 1, (batch, len(config.conditioner.labels))), jnp.int32),
         valid=jnp.ones((batch, frames)),
+        # Some of no note, some too short for a predictor's taps, some beyond its window.
+        periods=jnp.asarray(np.maximum(rng.uniform(-3, 14, (batch, frames)), 0), jnp.float32),
     )
 
 
@@ -69,9 +71,17 @@ CONDITIONERS = {
 MODELS = {
     "plain": SMALL,
     "predictor": dataclasses.replace(SMALL, predictor=Predictor(order=3, window=12, refit=2)),
+    "periodic": dataclasses.replace(
+        SMALL, predictor=Predictor(order=4, follows="notes", window=12)
+    ),
     "three taps": dataclasses.replace(SMALL, kernel_size=3),
 }
-PAIRS = [*((name, "plain") for name in CONDITIONERS), ("all", "predictor"), ("all", "three taps")]
+PAIRS = [
+    *((name, "plain") for name in CONDITIONERS),
+    ("all", "predictor"),
+    ("notes", "periodic"),
+    ("all", "three taps"),
+]
 
 
 @pytest.mark.parametrize(("name", "model"), PAIRS[:-1])
@@ -114,6 +124,7 @@ def test_chunks_equal_one_pass(name, model):
             inputs.notes[:, first:last],
             inputs.labels,
             inputs.valid[:, first:last],
+            inputs.periods[:, first:last],
         )
         logits, state = logits_of(net, part, state)
         parts.append(logits)
@@ -131,15 +142,22 @@ def test_stepwise_logits_equal_the_networks(name, model):
     step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
     before = jnp.full((2, P), net.silence, jnp.int32)
     for f in range(9):
-        codes = inputs.codes[:, f * P : (f + 1) * P]
-        one = Inputs(codes, inputs.notes[:, f : f + 1], inputs.labels, inputs.valid[:, f : f + 1])
+        codes, here = inputs.codes[:, f * P : (f + 1) * P], slice(f, f + 1)
+        one = Inputs(
+            codes,
+            inputs.notes[:, here],
+            inputs.labels,
+            inputs.valid[:, here],
+            inputs.periods[:, here],
+        )
         carry, cond = condition(net, carry, one, before)
         if cond is None:
             cond = jnp.zeros((2, 1, *stack.gate_bias.shape))
-        step, logits = api.logits(stack, step, cond, codes, hop_length=P)
+        asked = one.periods if config.model.predictor.follows_notes else None
+        step, logits = api.logits(stack, step, cond, codes, hop_length=P, periods=asked)
         # The foretold sample is right to some 1e-7 of full scale; where nothing is heard yet, the
         # base distribution is as steep as one in 1e-5.
-        atol = TOLERANCE if model != "predictor" else 5e-3
+        atol = 5e-3 if config.model.predictor.order else TOLERANCE
         np.testing.assert_allclose(logits, whole[:, f * P : (f + 1) * P], atol=atol)
         before = codes
 
@@ -165,6 +183,7 @@ def test_context_before_a_recordings_start_leaves_no_memory():
         jnp.concatenate([jnp.asarray(rng.random((2, X, 256)), jnp.float32), inputs.notes], axis=1),
         inputs.labels,
         jnp.concatenate([jnp.zeros((2, X)), inputs.valid], axis=1),
+        jnp.concatenate([jnp.zeros((2, X)), inputs.periods], axis=1),
     )
     logits, _ = logits_of(net, padded, net.initial_state(2), X)
     np.testing.assert_allclose(logits, whole, atol=TOLERANCE)

@@ -43,7 +43,22 @@ def test_an_onset_on_a_border_belongs_to_the_frame_that_begins_there():
     assert np.flatnonzero(out[:, 188]).tolist() == [3]
 
 
+@pytest.mark.parametrize("start_frame", [-5, 0, 30])
+def test_the_period_is_that_of_the_note_that_began_last(start_frame):
+    score = Score(
+        (Note(2.0, 0.1, 81, 9), Note(0.5, 9.0, 69, 9), Note(2.0, 5.0, 57, 9), Note(3.3, 1.0, 45, 9))
+    )
+    found = frames.periods(score, 20, 1 / 8, start_frame)
+    for row, seconds in enumerate((start_frame + np.arange(20)) / 8):
+        begun = [note for note in score.notes if note.onset_seconds < seconds + 1 / 8]
+        # Two begin at 2 s; the one that stands later in the score counts.
+        last = sorted(begun, key=lambda note: note.onset_seconds)[-1:]
+        expected = 1 / {57: 220, 69: 440, 45: 110}[last[0].pitch] if last else 0
+        assert found[row] == pytest.approx(expected, rel=1e-6)
+
+
 def test_no_notes_give_zeros():
+    assert not frames.periods(Score(), 5, 0.1).any()
     assert not frames.notes(Score(), 5, 0.1).any()
     assert Score().duration_seconds == 0
 

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
-from wavegen.audio import mulaw
+from wavegen import checkpoint
+from wavegen import config as configs
+from wavegen.audio import features, mulaw
 from wavegen.config import Config, Model, Predictor, Training, Vocabulary
+from wavegen.data import corpus
 from wavegen.model import network
 from wavegen.model.network import Trained
-from wavegen.music.score import Score
+from wavegen.music.score import Note, Score
 from wavegen.sampling import sampler
 from wavegen.sampling.blocks import Draws, Request
+from wavegen.training import loop
 
 RATE, MINUTES = 16_000, 10
 
@@ -43,3 +47,41 @@ def test_an_untrained_network_neither_blows_up_nor_stops_drawing(temperature):
     spectrum = np.abs(np.fft.rfft((last - last.mean()) * np.hanning(RATE))) ** 2
     assert spectrum.max() < 0.5 * spectrum.sum() + 1e-9
     assert len(np.unique(codes[-60 * RATE :])) > 1
+
+
+@pytest.mark.slow
+def test_a_trained_network_is_as_loud_and_in_tune_after_ten_minutes_as_at_first(tmp_path):
+    """A note a second, by a predictor that repeats the period asked for."""
+    rate, pitches = 8000, (60, 72)
+    corpus.prepare(
+        [], tmp_path / "notes", layout="synthetic", sample_rate=rate, pitches=pitches, limit=60
+    )
+    found = corpus.open(tmp_path / "notes")
+    sizes = ["residual_channels=16", "skip_channels=32", "head_channels=32"]
+    config = configs.load(
+        "demo", [*(f"model.{size}" for size in sizes), "training.steps=60", "conditioner.labels=[]"]
+    )
+    silent = lambda _: None
+    loop.train(config, found, tmp_path / "run", on_log=silent, on_validation=silent, on_note=silent)
+    trained = checkpoint.load(tmp_path / "run")
+    seconds = MINUTES * 60
+    asked = [pitches[0] + second % 13 for second in range(seconds)]
+    score = Score(tuple(Note(at, 0.8, pitch, 100) for at, pitch in enumerate(asked)))
+    request = Request(
+        num_frames=seconds * rate // config.model.hop_length,
+        scores=(score,),
+        labels=np.zeros((1, 0), np.int32),
+        streams=np.zeros(1, np.int64),
+    )
+    codes = sampler.generate(trained, request, Draws(seed=0))[0]
+    notes = mulaw.decode(codes, 256).reshape(seconds, rate)[:, : rate * 8 // 10]
+    split = found.splits["train"]
+    heard = np.concatenate([split.read(i)[:rate] / 2**15 for i in range(split.num_items)])
+    decibels = lambda x: 10 * np.log10(np.mean(x**2) + 1e-12)
+    for minute in np.split(notes, MINUTES):
+        assert abs(decibels(minute) - decibels(heard)) < 6
+    off = [
+        features.cents(features.fundamental(note, rate, 200, 700), pitch)
+        for note, pitch in zip(notes[-60:], asked[-60:], strict=True)
+    ]
+    assert np.median(np.abs(off)) < 5

@@ -41,6 +41,11 @@ NETWORKS = {
         PREDICTOR,
     ),
     "past": (Conditioner(("past",), (), "lstm", 6, 5), 2, Predictor()),
+    "periodic": (
+        Conditioner(("notes",), ("instrument",), "lstm", 6, 5),
+        2,
+        Predictor(order=6, follows="notes", window=40, floor=0.5),
+    ),
     "all": (Conditioner(("notes", "past"), ("instrument", "room"), "gru", 6, 5), 3, PREDICTOR),
 }
 FRAMES = 12
@@ -87,7 +92,8 @@ def melody(rng, seconds):
 def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
     notes = blocks._notes(trained, request, 0, request.num_frames)
-    return Inputs(codes, notes, request.labels, np.ones(notes.shape[:2], np.float32))
+    periods = blocks._periods(trained, request, 0, request.num_frames)
+    return Inputs(codes, notes, request.labels, np.ones(notes.shape[:2], np.float32), periods)
 
 
 def row(request, index):
@@ -189,7 +195,7 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
     for f in range(8):
         now = jnp.asarray(codes[:, f * P : (f + 1) * P])
         notes = blocks._notes(trained, request, f, 1)
-        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)))
+        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), jnp.zeros((2, 1)))
         carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
         step, logits = api.logits(stack, step, cond, now, hop_length=P)
         # Trained logits are larger than those of random weights, and so is their rounding.

@@ -106,6 +106,8 @@ def _model(config: Any) -> Facts:
 def _predictor(predictor: Any) -> str:
     if not predictor.order:
         return "none"
+    if predictor.follows_notes:
+        return f"order {predictor.order}, repeats what sounded one period of the last note ago"
     return (
         f"order {predictor.order}, fitted to the last {predictor.window} samples "
         f"every {predictor.refit}"

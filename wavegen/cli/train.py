@@ -85,7 +85,9 @@ def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
 def describe(config: Config) -> str:
     """The size of a model in the units that people use."""
     model = config.model
-    predictor = f"; predictor of order {model.predictor.order}" if model.predictor.order else ""
+    linear = model.predictor
+    predictor = f"; predictor of order {linear.order}" if linear.order else ""
+    predictor += " that follows the notes" if linear.follows_notes else ""
     return (
         f"{model.num_layers} layers, R{model.residual_channels} S{model.skip_channels} "
         f"H{model.head_channels}, hears {model.receptive_field} samples "

@@ -25,6 +25,7 @@ class Batch(NamedTuple):
     weights: np.ndarray  # [B, F * P] float32: 1 where the window carries loss
     valid: np.ndarray  # [B, X + F] float32: 0 for frames before the recording's start, else 1
     notes: np.ndarray  # [B, X + F, 256] float32; [B, X + F, 0] where no signal wants them
+    periods: np.ndarray  # [B, X + F] float32 samples, see frames.periods; 0 where unheard
     labels: np.ndarray  # [B, number of the config's labels] int32: ids, -1 unknown
 
 
@@ -136,7 +137,10 @@ def _gather(
     notes = np.zeros((len(items), total, 2 * frames.KEYS if has_notes else 0), np.float32)
     if has_notes:
         _fill_notes(notes, split, items, first, config.frame_seconds)
-    return Batch(codes, weights, valid, notes, _labels(split, config, vocabulary, items))
+    periods = np.zeros((len(items), total), np.float32)
+    if config.model.predictor.follows_notes:
+        _fill_periods(periods, split, items, first, config)
+    return Batch(codes, weights, valid, notes, periods, _labels(split, config, vocabulary, items))
 
 
 def _fill_notes(
@@ -146,10 +150,7 @@ def _fill_notes(
     first: np.ndarray,  # [B] frames
     frame_seconds: float,
 ) -> None:
-    counts = split.note_start[items + 1] - split.note_start[items]
-    rows = np.repeat(np.arange(len(items)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    events = split.note_start[items][rows] + within
+    rows, events = _events(split, items)
     frames.fill(
         notes,
         rows,
@@ -159,6 +160,30 @@ def _fill_notes(
         split.velocity[events].astype(np.float64),
         first,
     )
+
+
+def _fill_periods(
+    periods: np.ndarray,  # [B, X + F], written to
+    split: Split,
+    items: np.ndarray,  # [B]
+    first: np.ndarray,  # [B] frames
+    config: Config,
+) -> None:
+    rows, events = _events(split, items)
+    order = np.lexsort((split.onset_seconds[events], rows))
+    onsets = split.onset_seconds[events][order] / config.frame_seconds
+    pitches = split.pitch[events][order].astype(np.int64)
+    ends = np.searchsorted(rows, np.arange(len(items) + 1))
+    seconds = frames.last_periods(onsets, pitches, ends, first, periods.shape[1])
+    periods[:] = seconds * config.audio.sample_rate
+
+
+def _events(split: Split, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [N], [N]
+    """Every note of the recordings: its row among `items`, and its place in the split."""
+    counts = split.note_start[items + 1] - split.note_start[items]
+    rows = np.repeat(np.arange(len(items)), counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows, split.note_start[items][rows] + within
 
 
 def _labels(

@@ -28,6 +28,7 @@ class Inputs(NamedTuple):
     notes: Array  # [B, X+F, 256] float32, or [B, X+F, 0]
     labels: Array  # [B, number of labels] int32
     valid: Array  # [B, X+F] float32
+    periods: Array  # [B, X+F] float32 samples; read by a predictor that follows the notes
 
 
 class SequenceState(NamedTuple):
@@ -98,7 +99,7 @@ class Network(nnx.Module):
             cond = cond[:, X:]
         T = inputs.codes.shape[1] - X * P
         sounded = known if clean is None else jnp.concatenate([state.codes, clean], axis=1)
-        foretold, errors = self.foretell(sounded, T, state.errors)
+        foretold, errors = self.foretell(sounded, T, state.errors, inputs.periods[:, X:])
         history = known[:, known.shape[1] - T - K : -1]
         skip_sum, queues = self.wavenet.skip_sum(history, cond, state.queues, foretold)
         state = SequenceState(known[:, -state.codes.shape[1] :], queues, carry, errors)
@@ -109,6 +110,7 @@ class Network(nnx.Module):
         known: Array,  # [B, at least W+T] int32: codes
         num_samples: int,  # T, the last of them
         errors: Array,  # [B, 3]: before the first
+        periods: Array,  # [B, F] samples
     ) -> tuple[Foretold | None, Array]:  # of [B, T]; errors after the last
         """What the linear predictor makes of the last T samples; None without a predictor.
 
@@ -121,6 +123,7 @@ class Network(nnx.Module):
         return predictor.foretell_all(
             sounds[known[:, -num_samples - linear.window :]],
             errors,
+            periods if linear.follows_notes else None,
             order=linear.order,
             window=linear.window,
             refit=linear.refit,

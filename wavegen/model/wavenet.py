@@ -149,6 +149,7 @@ class Predictor(nnx.Module):
             refit=self.config.refit,
             floor=self.config.floor,
             damping=self.config.damping,
+            periodic=self.config.follows_notes,
         )
 
 

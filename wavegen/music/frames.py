@@ -1,6 +1,8 @@
-"""Notes per frame: what sounds and what starts."""
+"""Notes per frame: what sounds, what starts, and the period of what began last."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +31,42 @@ def notes(
     pitches, rows = played[:, 2].astype(np.int64), np.zeros(len(played), np.int64)
     fill(out, rows, onsets, durations, pitches, played[:, 3], np.array([start_frame]))
     return out[0]
+
+
+def periods(
+    score: Score, num_frames: int, frame_seconds: float, start_frame: int = 0
+) -> np.ndarray:  # [F] float32
+    """Seconds in a period of the note that began last, in every frame; 0 before the first.
+
+    It holds on after the note's end, for sounds ring on. Of notes that begin together the
+    last one in the score counts. Row 0 is the score's frame `start_frame`.
+    """
+    onsets = np.array([n.onset_seconds / frame_seconds for n in score.notes], np.float64)
+    pitches = np.array([n.pitch for n in score.notes], np.int64)
+    order = np.argsort(onsets, kind="stable")
+    starts = np.array([start_frame])
+    return last_periods(
+        onsets[order], pitches[order], np.array([0, len(order)]), starts, num_frames
+    )[0]
+
+
+def last_periods(
+    onsets: np.ndarray,  # [N] in frames, rising within each row
+    pitches: np.ndarray,  # [N]
+    ends: np.ndarray,  # [B + 1]: notes ends[b] ... ends[b + 1] - 1 are row b's
+    start_frames: np.ndarray,  # [B] the frame that is each row's first
+    num_frames: int,
+) -> np.ndarray:  # [B, F] float32
+    """Those of several scores at once; see `periods`."""
+    first = np.floor(onsets + _ROUNDING).astype(np.int64)
+    # After the periods of all notes comes that of none.
+    seconds = np.append(1 / (440.0 * 2.0 ** ((pitches - 69) / 12)), 0.0)
+    out = np.zeros((len(start_frames), num_frames), np.float32)
+    for b, (low, high) in enumerate(pairwise(ends)):
+        here = start_frames[b] + np.arange(num_frames)
+        begun = np.searchsorted(first[low:high], here, side="right")
+        out[b] = seconds[np.where(begun > 0, low + begun - 1, len(pitches))]
+    return out
 
 
 def fill(

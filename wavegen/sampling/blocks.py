@@ -73,6 +73,7 @@ class Stretch(NamedTuple):
     """Some frames of B streams, as conditioner and kernel hear them."""
 
     notes: np.ndarray  # [B, F, 256] float32; [B, F, 0] where no signal wants them
+    periods: np.ndarray  # [B, F] float32 samples; read by a predictor that follows the notes
     codes: np.ndarray | None  # [B, N*P] int32; -1 where one shall be drawn; None: everywhere
     num_frames: int  # N <= F: the frames that the kernel makes
 
@@ -102,6 +103,7 @@ def draw(
             top_k=draws.top_k,
             top_p=draws.top_p,
             forced=stretch.codes,
+            periods=_heard_periods(trained, stretch),
             backend=backend,
             precision=precision,
         )
@@ -138,6 +140,7 @@ def logits(
                 cond,
                 stretch.codes,
                 hop_length=P,
+                periods=_heard_periods(trained, stretch),
                 backend=backend,
                 precision=name,
             )
@@ -209,7 +212,8 @@ def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple[
         B, F = notes.shape[:2]
         if past is None:
             past = jnp.zeros((B, F * net.hop_length), jnp.int32)
-        return net.condition(carry, Inputs(past, notes, labels, jnp.ones((B, F))), past)
+        valid, periods = jnp.ones((B, F)), jnp.zeros((B, F))
+        return net.condition(carry, Inputs(past, notes, labels, valid, periods), past)
 
     return condition
 
@@ -232,11 +236,12 @@ def stretches(trained: Trained, request: Request, cuts: bool) -> Iterator[Stretc
     block = 1 if "past" in trained.config.conditioner.signals else quarter
     for first in range(0, F, quarter):
         notes = _notes(trained, request, first, quarter)
+        periods = _periods(trained, request, first, quarter)
         for start in range(first, min(first + quarter, F), block):
             count = min(block, F - start) if cuts else block
             forced = _forced(request.forced, start * P, count * P, len(request.scores))
-            at = start - first
-            yield Stretch(notes[:, at : at + block], forced, count)
+            here = slice(start - first, start - first + block)
+            yield Stretch(notes[:, here], periods[:, here], forced, count)
 
 
 def _notes(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
@@ -245,6 +250,21 @@ def _notes(trained: Trained, request: Request, first: int, count: int) -> np.nda
         return np.zeros((len(request.scores), count, 0), np.float32)
     seconds = trained.config.frame_seconds
     return np.stack([frames.notes(score, count, seconds, first) for score in request.scores])
+
+
+def _periods(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
+    """Periods of `count` frames in samples, [B, count]; zeros if unheard."""
+    if not trained.config.model.predictor.follows_notes:
+        return np.zeros((len(request.scores), count), np.float32)
+    seconds, rate = trained.config.frame_seconds, trained.config.audio.sample_rate
+    rows = [frames.periods(score, count, seconds, first) for score in request.scores]
+    return np.stack(rows) * np.float32(rate)
+
+
+def _heard_periods(trained: Trained, stretch: Stretch) -> np.ndarray | None:
+    """What the kernel is told: those of the frames that it makes, if it wants them."""
+    wanted = trained.config.model.predictor.follows_notes
+    return stretch.periods[:, : stretch.num_frames] if wanted else None
 
 
 def _forced(forced: np.ndarray | None, first: int, count: int, batch: int) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from numba import njit
 from wavegen_kernels.cpu import machine
 from wavegen_kernels.cpu.draw import GROUP, draw, uniform
 from wavegen_kernels.cpu.packing import LEVELS, Packed
-from wavegen_kernels.cpu.predictor import add_base, ear, foretell, hear, refit
+from wavegen_kernels.cpu.predictor import add_base, ear, follow, foretell, hear, refit
 from wavegen_kernels.cpu.product import (
     activate,
     activations,
@@ -50,7 +50,7 @@ class Room(NamedTuple):
     scales: np.ndarray  # float32 [B]: theirs
     gate_scales: np.ndarray  # float32 [B]: those of gated outputs, always 1 / 127
     lattice: np.ndarray  # float32 [3, W]: what a fit works in
-    foretold: np.ndarray  # float32 [B, 2]: the foretold sample, the error level
+    foretold: np.ndarray  # float32 [B, 3]: the foretold sample, the error level, the delay
 
 
 class _Rows(NamedTuple):
@@ -102,10 +102,11 @@ def room(packed: Packed, batch: int) -> Room:
             (batch,),
             (batch,),
             (3, packed.linear.later.size),
-            (batch, 2),
+            (batch, 3),
         )
     )
     room.gate_scales[:] = 1 / LEVELS
+    room.foretold[:, 2] = 1
     return room
 
 
@@ -129,7 +130,9 @@ def _samples(
     queues,  # float32 [rows, B, R]
     heard,  # float32 [B, W + T]: the predictor's past, then every sample that is made
     errors,  # float32 [B, 3]
-    fitted,  # float32 [B, N]: the predictor's coefficients
+    taps,  # float32 [B, N]: the predictor's coefficients, the last one first
+    delays,  # int32 [B, F]: those of a periodic predictor
+    echoes,  # float32 [B, F, N]: its coefficients, the last one first
     cond,  # float32 [B, F, L, 2R]
     hop_length,
     seed,  # uint32
@@ -155,15 +158,17 @@ def _samples(
     found, p, groups = room.logits, room.p, room.groups
     positions = _positions(dilations, at.K - 1, time + np.uint32(first))
     linear = packed.linear
-    past = ear(linear, room, heard, errors, fitted, low)
+    past = ear(linear, room, heard, errors, taps, low)
     for t in range(first, last):
         f = t // hop_length
         if t == first or t % hop_length == 0:
             _listen(cond, f, low, gate_bias, room.cond)
+            if linear.periodic:
+                follow(room, delays, echoes, taps, f, low, high)
         _embed(embed, codes_before, low, at)
         if past.order:
-            if t % linear.refit == 0:
-                refit(linear, room, heard, fitted, t, low, high)
+            if not linear.periodic and t % linear.refit == 0:
+                refit(linear, room, heard, taps, t, low, high)
             foretell(past, t, at.h, at.B, at.R)
         _step(word, weights, dilations, positions, at)
         if past.order:

@@ -53,6 +53,7 @@ class Linear(NamedTuple):
     refit: int
     floor: np.float32
     damping: np.float32
+    periodic: bool
 
 
 class Packed(NamedTuple):
@@ -100,7 +101,7 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
     sounds = amplitudes(weights.n_codes).astype(np.float32)
     if linear is None:
         rows, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
-        return Linear(rows, rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one)
+        return Linear(rows, rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one, False)
     middle, half = predictor.cells(weights.n_codes)
     return Linear(
         value=np.array(linear.value, np.float32),
@@ -116,6 +117,7 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
         refit=linear.refit,
         floor=np.float32(linear.floor),
         damping=np.float32(linear.damping),
+        periodic=linear.periodic,
     )
 
 

@@ -151,12 +151,12 @@ class Ear(NamedTuple):
     half: int
     heard: tuple[int, int]
     errors: tuple[int, int]
-    fitted: tuple[int, int]
-    foretold: tuple[int, int]  # [B, 2]: the foretold sample, the error level
+    taps: tuple[int, int]
+    foretold: tuple[int, int]  # [B, 3]: the foretold sample, the error level, the delay
 
 
 @njit(nogil=True, error_model="numpy")
-def ear(linear, room, heard, errors, fitted, low):
+def ear(linear, room, heard, errors, taps, low):
     """The Ear of the streams from `low` on."""
     return Ear(
         order=linear.order,
@@ -174,17 +174,26 @@ def ear(linear, room, heard, errors, fitted, low):
         half=rows(linear.half)[0],
         heard=below(rows(heard), low),
         errors=below(rows(errors), low),
-        fitted=below(rows(fitted), low),
+        taps=below(rows(taps), low),
         foretold=rows(room.foretold),
     )
 
 
 @njit(nogil=True, error_model="numpy")
-def refit(linear, room, heard, fitted, t, low, high):
+def refit(linear, room, heard, taps, t, low, high):
     """New coefficients for streams low ... high - 1, from the samples before t."""
     later, W = linear.later, linear.later.size
     for b in range(low, high):
-        fit(heard[b, t : t + W], later, linear.damping, room.lattice, fitted[b])
+        fit(heard[b, t : t + W], later, linear.damping, room.lattice, taps[b])
+
+
+@njit(nogil=True, error_model="numpy")
+def follow(room, delays, echoes, taps, f, low, high):
+    """The periodic coefficients and delays of frame f for streams low ... high - 1."""
+    for b in range(low, high):
+        room.foretold[b - low, 2] = np.float32(delays[b, f])
+        for k in range(taps.shape[1]):
+            taps[b, k] = echoes[b, f, k]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -192,8 +201,9 @@ def foretell(ear, t, h, B, R):
     """Foretold sample and error level of every stream, and what they say to rows h."""
     N = ear.order
     for b in range(B):
-        past = row(ear.heard, b) + 4 * (t + ear.window - N)
-        value = dot(past, row(ear.fitted, b), N)
+        delay = np.int64(number(row(ear.foretold, b) + 8))
+        past = row(ear.heard, b) + 4 * (t + ear.window + 1 - delay - N)
+        value = dot(past, row(ear.taps, b), N)
         value = min(max(value, np.float32(-1)), np.float32(1))
         errors = row(ear.errors, b)
         mean = _FAST_SHARE * number(errors) + _SLOW_SHARE * number(errors + 4)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavegen_kernels import backends
+from wavegen_kernels import backends, predictor
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
@@ -32,14 +32,16 @@ def generate(
     top_k: Array | int = 0,  # number or [B, F]
     top_p: Array | float = 1.0,  # number or [B, F]
     forced: Array | None = None,  # [B, F*P] integers
+    periods: Array | None = None,  # [B, F] samples; for a periodic predictor, and only for one
     backend: str = "auto",
     precision: str = "float32",
 ) -> tuple[StepState, Array]:  # codes [B, F*P] int32
     """The state after F frames, and their codes, each in 0 ... V-1, drawn one after the other.
 
     A frame is `hop_length` samples (P) that share one row of `cond`; the gate bias is not in
-    `cond` but added here. Weights with a predictor want whole fits in a frame (P a multiple of
-    `refit`). Sample t of a stream is drawn with the uniform number that
+    `cond` but added here. Weights with a fitted predictor want whole fits in a frame (P a
+    multiple of `refit`), those with a periodic one the `periods` of the notes asked for, 0
+    before the first. Sample t of a stream is drawn with the uniform number that
     wavegen_kernels.random.uniforms gives for (seed, streams[b], state.time + t): the first
     code whose cumulative probability exceeds it. `seed` and `streams` lie in [0, 2^32).
 
@@ -81,6 +83,7 @@ def generate(
         raise ValueError(f"top_k must be at least 0 (0 is off), got {top_k.min()}")
     if not ((top_p > 0) & (top_p <= 1)).all():
         raise ValueError(f"top_p must lie in (0, 1], got {top_p.min()} ... {top_p.max()}")
+    echo = _echo(weights, periods, (B, F))
     if forced is None:
         forced = np.full((B, F * hop_length), -1, np.int32)
     return _backend(backend, precision).generate(
@@ -94,6 +97,7 @@ def generate(
         top_k=top_k,
         top_p=top_p,
         forced=_codes("forced", forced, (B, F * hop_length), -1, weights.n_codes),
+        echo=echo,
         precision=precision,
     )
 
@@ -105,6 +109,7 @@ def logits(
     codes: Array,  # [B, F*P] integers
     *,
     hop_length: int,
+    periods: Array | None = None,  # [B, F]
     backend: str = "auto",
     precision: str = "float32",
 ) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
@@ -115,8 +120,9 @@ def logits(
     """
     B, F = _check(weights, state, cond, hop_length)
     codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
+    echo = _echo(weights, periods, (B, F))
     run = _backend(backend, precision).logits
-    return run(weights, state, cond, codes, hop_length=hop_length, precision=precision)
+    return run(weights, state, cond, codes, hop_length=hop_length, echo=echo, precision=precision)
 
 
 def _backend(name: str, precision: str) -> Any:
@@ -134,7 +140,7 @@ def _check(
     if hop_length < 1:
         raise ValueError(f"hop_length must be at least 1, got {hop_length}")
     linear = weights.predictor
-    if linear is not None and hop_length % linear.refit:
+    if linear is not None and not linear.periodic and hop_length % linear.refit:
         raise ValueError(
             f"the predictor is refitted every {linear.refit} samples, "
             f"which hop_length ({hop_length}) must be a multiple of"
@@ -154,6 +160,23 @@ def _check(
             raise ValueError("weights hold values that are not finite")
         _checked.add(weights)
     return B, F
+
+
+def _echo(
+    weights: StackWeights, periods: Array | None, shape: tuple[int, int]
+) -> predictor.Echo | None:  # of [B, F]
+    linear = weights.predictor
+    wanted = linear is not None and linear.periodic
+    if wanted != (periods is not None):
+        raise ValueError(f"periods are {'wanted' if wanted else 'only'} for a periodic predictor")
+    if linear is None or periods is None:
+        return None
+    lengths = np.asarray(periods, np.float64)
+    if lengths.shape != shape:
+        raise ValueError(f"periods must be {list(shape)}, got {list(lengths.shape)}")
+    if not (np.isfinite(lengths) & (lengths >= 0)).all():
+        raise ValueError(f"periods must be finite and at least 0, got {lengths.min()}")
+    return predictor.echo(lengths, linear.order, linear.window, linear.damping, np)
 
 
 def _finite(x: Array) -> bool:

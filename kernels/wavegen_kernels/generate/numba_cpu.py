@@ -20,6 +20,7 @@ from numba.core import event
 
 from wavegen_kernels.cpu import loop, machine, packing
 from wavegen_kernels.cpu.tile import TILE
+from wavegen_kernels.predictor import Echo
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
@@ -44,12 +45,13 @@ def generate(
     top_k: np.ndarray,  # [B, F]
     top_p: np.ndarray,  # [B, F]
     forced: np.ndarray,  # [B, F*P]
+    echo: Echo | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, np.ndarray]:  # codes [B, F*P]
     """See wavegen_kernels.generate.api.generate."""
     codes, logits = forced.copy(), np.empty((0, 0, 0), np.float32)
     settings = (np.uint32(seed), streams, temperature, top_k, top_p)
-    return _run(weights, state, cond, hop_length, settings, codes, logits, precision), codes
+    return _run(weights, state, cond, hop_length, settings, codes, logits, echo, precision), codes
 
 
 def logits(
@@ -59,6 +61,7 @@ def logits(
     codes: np.ndarray,  # [B, F*P]
     *,
     hop_length: int,
+    echo: Echo | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, np.ndarray]:  # logits [B, F*P, V]
     """See wavegen_kernels.generate.api.logits."""
@@ -71,7 +74,7 @@ def logits(
         np.ones(frames, np.float32),
     )
     rows = np.empty((*codes.shape, weights.n_codes), np.float32)
-    state = _run(weights, state, cond, hop_length, settings, codes.copy(), rows, precision)
+    state = _run(weights, state, cond, hop_length, settings, codes.copy(), rows, echo, precision)
     return state, rows
 
 
@@ -91,6 +94,7 @@ def _run(
     settings: tuple[Any, ...],
     codes: np.ndarray,  # [B, T], drawn in place
     logits: np.ndarray,
+    echo: Echo | None,
     precision: str,
 ) -> StepState:
     """The state after all samples: threads by groups of streams, a stretch of time a call."""
@@ -101,11 +105,14 @@ def _run(
     heard = np.empty((B, W + T if W else 0), np.float32)
     heard[:, :W] = state.heard
     errors = _own(state.errors, np.float32)
-    fitted = np.empty((B, pack.linear.order), np.float32)
+    if echo is None:
+        echo = Echo(np.ones((B, 0), np.int32), np.zeros((B, 0, 0), np.float32))
+    taps = np.empty((B, pack.linear.order), np.float32)
+    filters = (taps, echo.delay, np.ascontiguousarray(echo.taps[..., ::-1]))
     parts = groups(B, threads())
     rooms = [loop.room(pack, high - low) for low, high in parts]
     stretch = max(1, _WORDS_A_CALL // (parts[0][1] * pack.arena.size))
-    arguments = (time, before, queues, heard, errors, fitted, cond, hop_length)
+    arguments = (time, before, queues, heard, errors, *filters, cond, hop_length)
     arguments = (*arguments, *settings, codes, logits)
 
     def work(group: int, first: int) -> None:

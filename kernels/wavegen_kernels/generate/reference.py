@@ -8,20 +8,32 @@ import jax
 import numpy as np
 
 from wavegen_kernels import predictor, random
-from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.predictor import Echo, Foretold
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 
 def generate(
-    weights, state, cond, *, hop_length, seed, streams, temperature, top_k, top_p, forced, precision
+    weights,
+    state,
+    cond,
+    *,
+    hop_length,
+    seed,
+    streams,
+    temperature,
+    top_k,
+    top_p,
+    forced,
+    echo,
+    precision,
 ):
     """See wavegen_kernels.generate.api.generate; always exact, whatever the precision."""
     weights, cond, codes = _exact(weights), np.asarray(cond), np.empty_like(forced)
-    fitted = None
+    linear = None
     for t in range(codes.shape[1]):
         f = t // hop_length
-        fitted = _fitted(weights, state, t, fitted)
-        foretold = _foretell(weights, state, fitted)
+        linear = _filter(weights, state, t, linear, echo, f)
+        foretold = _foretell(weights, state, linear)
         state, logits = _step(weights, state, cond[:, f], foretold)
         u = random.uniforms(seed, streams, state.time, np)
         for b, row in enumerate(logits):
@@ -31,13 +43,14 @@ def generate(
     return state, codes
 
 
-def logits(weights, state, cond, codes, *, hop_length, precision):
+def logits(weights, state, cond, codes, *, hop_length, echo, precision):
     """See wavegen_kernels.generate.api.logits."""
-    weights, cond, rows, fitted = _exact(weights), np.asarray(cond), [], None
+    weights, cond, rows, linear = _exact(weights), np.asarray(cond), [], None
     for t in range(codes.shape[1]):
-        fitted = _fitted(weights, state, t, fitted)
-        foretold = _foretell(weights, state, fitted)
-        state, row = _step(weights, state, cond[:, t // hop_length], foretold)
+        f = t // hop_length
+        linear = _filter(weights, state, t, linear, echo, f)
+        foretold = _foretell(weights, state, linear)
+        state, row = _step(weights, state, cond[:, f], foretold)
         state = _after(weights, state, codes[:, t], foretold)
         rows.append(row)
     return state, np.stack(rows, axis=1)
@@ -58,19 +71,27 @@ def draw(logits: np.ndarray, u, temperature, top_k, top_p) -> int:  # logits [V]
     return int(np.searchsorted(cdf, u, side="right"))
 
 
-def _fitted(weights: StackWeights, state: StepState, t: int, fitted):  # [B, N] or None
-    """The predictor's coefficients for sample t of the call."""
+def _filter(
+    weights: StackWeights, state: StepState, t: int, linear: Echo | None, echo: Echo | None, f: int
+) -> Echo | None:  # [B]
+    """The predictor's delays and coefficients for sample t of the call, which is of frame f."""
     w = weights.predictor
+    if echo is not None:
+        return Echo(echo.delay[:, f], echo.taps[:, f])
     if w is None or t % w.refit:
-        return fitted
-    return predictor.fit(np.asarray(state.heard, np.float64), w.order, w.damping, np)
+        return linear
+    fitted = predictor.fit(np.asarray(state.heard, np.float64), w.order, w.damping, np)
+    return Echo(np.ones(len(fitted), np.int32), fitted)
 
 
-def _foretell(weights: StackWeights, state: StepState, fitted) -> Foretold | None:
-    if weights.predictor is None:
+def _foretell(weights: StackWeights, state: StepState, linear: Echo | None) -> Foretold | None:
+    w = weights.predictor
+    if w is None or linear is None:
         return None
     heard, errors = (np.asarray(each, np.float64) for each in (state.heard, state.errors))
-    return predictor.foretell(heard, fitted, errors, weights.predictor.floor, weights.n_codes, np)
+    ago = w.window - linear.delay[:, None] - np.arange(w.order)[::-1]  # [B, N]
+    past = np.take_along_axis(heard, ago, axis=1)
+    return predictor.foretell(past, linear.taps, errors, w.floor, weights.n_codes, np)
 
 
 def _step(

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from wavegen_kernels import predictor, random, stack
-from wavegen_kernels.predictor import Foretold
+from wavegen_kernels.predictor import Echo, Foretold
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = jax.Array
@@ -37,6 +37,7 @@ def generate(
     top_k: Array,  # [B, F]
     top_p: Array,  # [B, F]
     forced: Array,  # [B, F*P]
+    echo: Echo | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, Array]:  # codes [B, F*P]
     """See wavegen_kernels.generate.api.generate; float32 is the only precision."""
@@ -44,7 +45,7 @@ def generate(
     filtered = bool(np.any(np.asarray(top_k) > 0) or np.any(np.asarray(top_p) < 1))
     settings = (temperature, top_k, top_p)
     return _generate(
-        weights, state, cond, np.uint32(seed), streams, settings, forced, hop_length, filtered
+        weights, state, cond, np.uint32(seed), streams, settings, forced, echo, filtered
     )
 
 
@@ -55,13 +56,14 @@ def logits(
     codes: Array,  # [B, T]
     *,
     hop_length: int,
+    echo: Echo | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, Array]:  # logits [B, T, V]
     """See wavegen_kernels.generate.api.logits; float32 is the only precision."""
-    return _logits(weights, state, cond, codes, hop_length)
+    return _logits(weights, state, cond, codes, echo)
 
 
-@partial(jax.jit, static_argnames=("hop_length", "filtered"), donate_argnames="state")
+@partial(jax.jit, static_argnames="filtered", donate_argnames="state")
 def _generate(
     weights: StackWeights,
     state: StepState,
@@ -70,7 +72,7 @@ def _generate(
     streams: Array,  # [B]
     settings: tuple[Array, Array, Array],  # each [B, F]
     forced: Array,  # [B, F*P]
-    hop_length: int,
+    echo: Echo | None,  # of [B, F]
     filtered: bool,
 ) -> tuple[StepState, Array]:
     times = state.time + jnp.arange(forced.shape[1], dtype=jnp.uint32)
@@ -82,22 +84,23 @@ def _generate(
         return code, code
 
     per_frame = tuple(jnp.swapaxes(s, 0, 1) for s in settings)
-    state, codes = _loop(weights, state, cond, per_frame, (u, forced), choose)
+    state, codes = _loop(weights, state, cond, echo, per_frame, (u, forced), choose)
     return state, jnp.swapaxes(codes, 0, 1)
 
 
-@partial(jax.jit, static_argnames="hop_length", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def _logits(
     weights: StackWeights,
     state: StepState,
     cond: Array,  # [B, F, L, 2R]
     codes: Array,  # [B, T]
-    hop_length: int,
+    echo: Echo | None,  # of [B, F]
 ) -> tuple[StepState, Array]:
     state, rows = _loop(
         weights,
         state,
         cond,
+        echo,
         None,
         codes,
         lambda logits, _, code: (code, logits),
@@ -109,6 +112,7 @@ def _loop(
     weights: StackWeights,
     state: StepState,
     cond: Array,  # [B, F, L, 2R]
+    echo: Echo | None,  # of [B, F]
     per_frame: Any,  # leaves [F, ...]
     per_sample: Any,  # leaves [B, F*P]
     choose: Choose,  # logits, of this frame, of this sample -> code [B], what to emit
@@ -116,13 +120,15 @@ def _loop(
     layers, linear = _layers(weights), weights.predictor
     F, T = cond.shape[1], jax.tree.leaves(per_sample)[0].shape[1]
     # A turn of the outer loop is a frame, or a part of one where the predictor is refitted.
-    block = T // F if linear is None else linear.refit
+    block = T // F if linear is None or linear.periodic else linear.refit
     sounds = jnp.asarray(amplitudes(weights.n_codes), jnp.float32)
 
     def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
-        (cond, of_frame), of_samples = inputs
+        (cond, echo, of_frame), of_samples = inputs
         moving, heard = carry
-        fitted = None if linear is None else predictor.fit(heard, linear.order, linear.damping, jnp)
+        if linear is not None and echo is None:
+            fitted = predictor.fit(heard, linear.order, linear.damping, jnp)
+            echo = Echo(jnp.int32(1), fitted)
         longer = jnp.concatenate([heard, jnp.zeros((len(heard), block))], axis=1)
 
         def sample(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
@@ -131,10 +137,9 @@ def _loop(
             rings = _push(rings, newest, time)
             foretold = None
             if linear is not None:
-                first = i + linear.window - linear.order
-                past = lax.dynamic_slice_in_dim(longer, first, linear.order, axis=1)
+                past = _past(longer, i + linear.window, echo.delay, linear.order)
                 foretold = predictor.foretell(
-                    past, fitted, errors, linear.floor, weights.n_codes, jnp
+                    past, echo.taps, errors, linear.floor, weights.n_codes, jnp
                 )
             logits, newest = _step(weights, layers, time, codes, rings, cond, foretold)
             code, out = choose(logits, of_frame, of_sample)
@@ -154,7 +159,9 @@ def _loop(
     newest = [_row(ring, _before(ring, time)) for ring in rings]
     carry = (time, jnp.asarray(state.codes), rings, newest, jnp.asarray(state.errors))
     with jax.default_matmul_precision("highest"):  # accelerators round to bfloat16 or TF32 else
-        frames = (jnp.moveaxis(cond, 0, 2), per_frame)  # cond [F, L, B, 2R]
+        # cond becomes [F, L, B, 2R]
+        echo = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), echo)
+        frames = (jnp.moveaxis(cond, 0, 2), echo, per_frame)
         frames = jax.tree.map(lambda x: jnp.repeat(x, T // F // block, axis=0), frames)
         samples = jax.tree.map(lambda x: _in_blocks(x, block), per_sample)
         (moving, heard), out = lax.scan(turn, (carry, jnp.asarray(state.heard)), (frames, samples))
@@ -162,6 +169,14 @@ def _loop(
     rings = _push(rings, newest, time)
     state = StepState(time, codes, jnp.concatenate(rings), heard, errors)
     return state, out.reshape(-1, *out.shape[2:])
+
+
+def _past(heard: Array, now: Array, delay: Array, order: int) -> Array:  # [B, W + ...] -> [B, N]
+    """The samples that foretell the one at place `now`, oldest first."""
+    first = now + 1 - delay - order
+    if first.ndim:  # every stream its own
+        return jax.vmap(lambda row, at: lax.dynamic_slice(row, (at,), (order,)))(heard, first)
+    return lax.dynamic_slice_in_dim(heard, first, order, axis=1)
 
 
 def _in_blocks(x: Array, block: int) -> Array:  # [B, T] -> [T / block, block, B]
