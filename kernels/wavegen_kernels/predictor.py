@@ -305,7 +305,7 @@ def base(
     foretold: Foretold,  # [...]
     xp: ModuleType,
 ) -> Array:  # [..., V]
-    """What the predictor adds to the head's logits; the network shifts and widens it."""
+    """What the predictor adds to the head's logits; the network shifts, widens and scales it."""
     shape = xp.maximum(skip_sum, 0) @ weights.shape + _like(weights.shape_bias, skip_sum)
     middle, half = (xp.asarray(each, shape.dtype) for each in cells(n_codes))
     return logistic(foretold, shape, middle, half, xp)
@@ -313,7 +313,7 @@ def base(
 
 def logistic(
     foretold: Foretold,  # [...]
-    shape: Array,  # [..., 2]: shift in error levels, logarithm of the width in error levels
+    shape: Array,  # [..., 3]: shift and logarithm of the width in error levels, gain less 1
     middle: Array,  # [V], see cells
     half: Array,  # [V]
     xp: ModuleType,
@@ -322,8 +322,9 @@ def logistic(
 
     With F the logistic function, b and a a cell's edges in units of the width, F(b) - F(a) is
     F(b) F(-a) (1 - e^(a - b)): nothing cancels, however narrow a cell or wide the distribution.
+    The gain is for what fades: a note let go is a little quieter in every period.
     """
-    place = foretold.value + foretold.error * shape[..., 0]
+    place = foretold.value * (1 + shape[..., 2]) + foretold.error * shape[..., 0]
     slope = xp.exp(-xp.clip(shape[..., 1], -WIDEST, WIDEST)) / foretold.error
     if xp is jnp:
         return _log_shares(place, slope, middle, half)

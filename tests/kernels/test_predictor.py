@@ -297,6 +297,9 @@ SHAPES = {
 }
 
 
+GAIN = 0.3  # above 1
+
+
 @njit
 def _logistic(logits, middle, half, place, error, power):
     address = vector.rows(logits)[0]
@@ -305,7 +308,7 @@ def _logistic(logits, middle, half, place, error, power):
 
 
 def base_of(way, value, error, shift, width):
-    shape = np.array([shift, width])
+    shape = np.array([shift, width, GAIN])
     if way == "numpy":
         return predictor.logistic(
             Foretold(np.array(value), np.array(error), np.zeros(())), shape, MIDDLE, HALF, np
@@ -315,7 +318,8 @@ def base_of(way, value, error, shift, width):
         told = Foretold(jnp.float32(value), jnp.float32(error), jnp.float32(0))
         return np.asarray(predictor.logistic(told, shape, middle, half, jnp))
     out = np.zeros(256, np.float32)
-    place, middle, half = np.float32(value + error * shift), *map(np.float32, (MIDDLE, HALF))
+    place = np.float32(value * (1 + GAIN) + error * shift)
+    middle, half = map(np.float32, (MIDDLE, HALF))
     _logistic(out, middle, half, place, np.float32(error), np.float32(-width))
     return out
 
@@ -336,7 +340,7 @@ def test_cells_meet_and_hold_their_codes_amplitude():
 def test_the_base_distribution_is_scipys_logistic_cut_in_cells(name):
     value, error, shift, width = SHAPES[name]
     edges = np.append(MIDDLE - HALF, MIDDLE[-1] + HALF[-1])
-    place, scale = value + error * shift, error * np.exp(width)
+    place, scale = value * (1 + GAIN) + error * shift, error * np.exp(width)
     below = scipy.stats.logistic.cdf(edges, place, scale)
     above = scipy.stats.logistic.sf(edges, place, scale)
     shares = np.where(edges[:-1] < place, np.diff(below), -np.diff(above))
@@ -361,12 +365,12 @@ def test_the_base_distribution_in_float32_is_that_of_float64(name, way):
 def test_the_base_distributions_derivative_is_the_true_one():
     rng, n = np.random.default_rng(0), 40
     foretold = Foretold(rng.uniform(-0.9, 0.9, n), np.exp(rng.uniform(-8, -1, n)), np.zeros(n))
-    shape, change = rng.normal(size=(n, 2)), rng.normal(size=(n, 256))
+    shape, change = rng.normal(size=(n, 3)), rng.normal(size=(n, 256))
 
     def exact(shape):
         return (change * predictor.logistic(foretold, shape, MIDDLE, HALF, np)).sum(-1)
 
-    step = 1e-6 * np.eye(2)
+    step = 1e-6 * np.eye(3)
     expected = np.stack([(exact(shape + d) - exact(shape - d)) / 2e-6 for d in step], axis=-1)
     told = Foretold(*(jnp.asarray(each, jnp.float32) for each in foretold))
     middle, half = jnp.asarray(MIDDLE, jnp.float32), jnp.asarray(HALF, jnp.float32)

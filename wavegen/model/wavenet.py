@@ -133,8 +133,8 @@ class Predictor(nnx.Module):
         self.value, self.level, self.surprise = (
             nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 3, predictor.STEPS, R)
         )
-        self.shape = nnx.Param(jnp.zeros((S, 2)))
-        self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH)]))
+        self.shape = nnx.Param(jnp.zeros((S, 3)))
+        self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH), 0.0]))
 
     def weights(self) -> PredictorWeights:
         """The plain arrays, as the kernels take them."""

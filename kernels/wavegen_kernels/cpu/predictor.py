@@ -257,7 +257,8 @@ def add_base(ear, skip, logits, B):
         value, error = number(foretold), number(foretold + 4)
         shift = dot(s, ear.shape[0], S) + number(ear.shape_bias)
         power = dot(s, row(ear.shape, 1), S) + number(ear.shape_bias + 4)
-        place = value + error * shift
+        gain = dot(s, row(ear.shape, 2), S) + number(ear.shape_bias + 8)
+        place = value * (np.float32(1) + gain) + error * shift
         logistic(row(logits, b), ear.middle, ear.half, place, error, -power, V)
 
 
