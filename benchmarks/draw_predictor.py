@@ -32,8 +32,8 @@ def main() -> None:
         style = {"marker": "osv^D<>PX*"[i % 10], "color": f"C{i % 10}", "label": name(record)}
         _, seconds, bits = zip(*record["curve"], strict=True)
         left.plot([each / 60 for each in seconds], bits, **style, ms=4)
-        real, *played = record["played"] or [None]
-        if played:
+        if record["played"]:
+            real, *played = record["played"]
             off = [abs(each["level_db"] - real["level_db"]) for each in played]
             right.scatter(off, [each["spectrum_off_db"] for each in played], s=20, **style)
     left.set(xlabel="minutes of one core", ylabel="bits per sample, held back", yscale="log")

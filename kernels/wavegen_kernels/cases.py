@@ -118,13 +118,13 @@ def weights(case: Case, seed: int = 0) -> StackWeights:
 
 
 def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
-    R, S = case.residual_channels, case.skip_channels
+    R, S, columns = case.residual_channels, case.skip_channels, 3 if case.periodic else 2
     return Predictor(
         value=normal(0.5, predictor.STEPS, R),
         level=normal(0.5, predictor.STEPS, R),
         surprise=normal(0.5, predictor.STEPS, R),
-        shape=normal(0.3 * S**-0.5, S, 3),
-        shape_bias=np.array([0, np.log(predictor.INITIAL_WIDTH), 0], np.float32),
+        shape=normal(0.3 * S**-0.5, S, 3)[:, :columns],
+        shape_bias=np.array([0, np.log(predictor.INITIAL_WIDTH), 0], np.float32)[:columns],
         order=case.order,
         window=case.window,
         refit=case.refit,

@@ -41,6 +41,7 @@ FLAT = 40.0  # e^40 squared is still a float32; the logistic function is flat lo
 # Probability that the base distribution leaves to every code. With 1e-5 it is a click 40 times a
 # second, and what was music becomes noise; with less, bits per sample stay as they are.
 EVEN = 1e-8
+FADES = 0.1  # of its loudness, at most, in each period: without a bound notes die in their attack
 WIDEST = 5.0  # the network makes the distribution up to e^5 times as wide or as narrow
 # The logistic distribution's scale, before anything is learnt, over the error level: found best
 # on music, notes and speech (0.35 to 0.5; benchmarks/README.md).
@@ -305,7 +306,7 @@ def base(
     foretold: Foretold,  # [...]
     xp: ModuleType,
 ) -> Array:  # [..., V]
-    """What the predictor adds to the head's logits; the network shifts, widens and scales it."""
+    """What the predictor adds to the head's logits; the network shapes it."""
     shape = xp.maximum(skip_sum, 0) @ weights.shape + _like(weights.shape_bias, skip_sum)
     middle, half = (xp.asarray(each, shape.dtype) for each in cells(n_codes))
     return logistic(foretold, shape, middle, half, xp)
@@ -313,7 +314,7 @@ def base(
 
 def logistic(
     foretold: Foretold,  # [...]
-    shape: Array,  # [..., 3]: shift and logarithm of the width in error levels, gain less 1
+    shape: Array,  # [..., 2 or 3]: shift, log of the width in error levels; gain less 1
     middle: Array,  # [V], see cells
     half: Array,  # [V]
     xp: ModuleType,
@@ -322,9 +323,13 @@ def logistic(
 
     With F the logistic function, b and a a cell's edges in units of the width, F(b) - F(a) is
     F(b) F(-a) (1 - e^(a - b)): nothing cancels, however narrow a cell or wide the distribution.
-    The gain is for what fades: a note let go is a little quieter in every period.
+    The gain is for what fades: a note let go is a little quieter in every period. A fitted
+    predictor knows that, and has none: with one, what plays by itself sinks into silence.
     """
-    place = foretold.value * (1 + shape[..., 2]) + foretold.error * shape[..., 0]
+    value = foretold.value
+    if shape.shape[-1] == 3:
+        value = value * (1 + xp.clip(shape[..., 2], -FADES, FADES))
+    place = value + foretold.error * shape[..., 0]
     slope = xp.exp(-xp.clip(shape[..., 1], -WIDEST, WIDEST)) / foretold.error
     if xp is jnp:
         return _log_shares(place, slope, middle, half)

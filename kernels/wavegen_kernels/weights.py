@@ -28,8 +28,9 @@ class Predictor:
     value: Array  # [STEPS, R]: the foretold sample's embedding
     level: Array  # [STEPS, R]: that of the error level
     surprise: Array  # [STEPS, R]: that of the last sample's error
-    shape: Array  # [S, 3]: from the skips to shift, width and gain of the base distribution
-    shape_bias: Array  # [3]
+    # From the skips to shift and width of the base distribution; and gain, of a periodic one.
+    shape: Array  # [S, 2 or 3]
+    shape_bias: Array  # [2 or 3]
     order: int = field(metadata={"static": True})  # N: coefficients
     window: int = field(metadata={"static": True})  # W: samples that each fit hears
     refit: int = field(metadata={"static": True})  # samples from fit to fit

@@ -297,7 +297,7 @@ SHAPES = {
 }
 
 
-GAIN = 0.3  # above 1
+GAIN = 0.05  # above 1
 
 
 @njit
@@ -366,6 +366,7 @@ def test_the_base_distributions_derivative_is_the_true_one():
     rng, n = np.random.default_rng(0), 40
     foretold = Foretold(rng.uniform(-0.9, 0.9, n), np.exp(rng.uniform(-8, -1, n)), np.zeros(n))
     shape, change = rng.normal(size=(n, 3)), rng.normal(size=(n, 256))
+    shape[:, 2] *= 0.05  # now and then beyond what it may be
 
     def exact(shape):
         return (change * predictor.logistic(foretold, shape, MIDDLE, HALF, np)).sum(-1)

@@ -8,6 +8,7 @@ mathematics stands in `wavegen_kernels.stack`, which the sampling loop uses too.
 from __future__ import annotations
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -133,8 +134,11 @@ class Predictor(nnx.Module):
         self.value, self.level, self.surprise = (
             nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 3, predictor.STEPS, R)
         )
-        self.shape = nnx.Param(jnp.zeros((S, 3)))
-        self.shape_bias = nnx.Param(jnp.array([0.0, jnp.log(predictor.INITIAL_WIDTH), 0.0]))
+        shape = [0.0, math.log(predictor.INITIAL_WIDTH)]
+        if self.config.follows_notes:
+            shape.append(0.0)
+        self.shape = nnx.Param(jnp.zeros((S, len(shape))))
+        self.shape_bias = nnx.Param(jnp.array(shape))
 
     def weights(self) -> PredictorWeights:
         """The plain arrays, as the kernels take them."""

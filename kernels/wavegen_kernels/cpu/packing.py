@@ -43,8 +43,8 @@ class Linear(NamedTuple):
     value: np.ndarray  # float32 [STEPS, R]
     level: np.ndarray  # float32 [STEPS, R]
     surprise: np.ndarray  # float32 [STEPS, R]
-    shape: np.ndarray  # float32 [3, S padded]
-    shape_bias: np.ndarray  # float32 [3]
+    shape: np.ndarray  # float32 [2 or 3, S padded]
+    shape_bias: np.ndarray  # float32 [2 or 3]
     sounds: np.ndarray  # float32 [V]: amplitudes of the codes
     middle: np.ndarray  # float32 [V padded]: of the codes' cells
     half: np.ndarray  # float32 [V padded]

@@ -33,6 +33,7 @@ from wavegen_kernels.cpu.product import below, row
 from wavegen_kernels.cpu.vector import rows
 from wavegen_kernels.predictor import (
     EVEN,
+    FADES,
     FARTHEST,
     FLAT,
     NOISE,
@@ -48,6 +49,7 @@ _FAST, _SLOW = (np.float32(rate) for rate in RATES)
 _FAST_SHARE, _SLOW_SHARE = (np.float32(share) for share in SHARES)
 _NEAR = np.float32(1 / math.asinh(FARTHEST))
 _QUIETEST, _NEAR_QUIET = np.float32(QUIETEST), np.float32(1 / math.log(QUIETEST))
+_FADES = np.float32(FADES)
 _NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
 
 
@@ -138,6 +140,7 @@ class Ear(NamedTuple):
 
     order: int  # 0 where there is none
     window: int
+    periodic: bool
     floor: np.float32  # in cells
     edge: np.float32  # 1 / (V - 1)
     value: tuple[int, int]
@@ -161,6 +164,7 @@ def ear(linear, room, heard, errors, taps, low):
     return Ear(
         order=linear.order,
         window=linear.later.size,
+        periodic=linear.periodic,
         floor=linear.floor,
         edge=np.float32(1) / np.float32(linear.sounds.size - 1),
         value=rows(linear.value),
@@ -257,8 +261,10 @@ def add_base(ear, skip, logits, B):
         value, error = number(foretold), number(foretold + 4)
         shift = dot(s, ear.shape[0], S) + number(ear.shape_bias)
         power = dot(s, row(ear.shape, 1), S) + number(ear.shape_bias + 4)
-        gain = dot(s, row(ear.shape, 2), S) + number(ear.shape_bias + 8)
-        place = value * (np.float32(1) + gain) + error * shift
+        if ear.periodic:
+            gain = dot(s, row(ear.shape, 2), S) + number(ear.shape_bias + 8)
+            value *= np.float32(1) + min(max(gain, -_FADES), _FADES)
+        place = value + error * shift
         logistic(row(logits, b), ear.middle, ear.half, place, error, -power, V)
 
 
