@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 from wavegen.audio import files
-from wavegen.data.layouts.recordings import SUFFIXES, Dropped, Found, Recording
+from wavegen.data.layouts.paths import leads_out
+from wavegen.data.layouts.recordings import SPLITS, SUFFIXES, Dropped, Found, Recording
+from wavegen.data.layouts.tables import read_json
 from wavegen.errors import WavegenError
 from wavegen.music.score import Note
 
 HOLD_SECONDS = 3.0  # NSynth holds each key for this long, then lets it ring for a second
-SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test"}
 FIELDS: dict[str, type] = {
     "note": int,
     "note_str": str,
@@ -76,10 +76,7 @@ def _parts(source: Path) -> list[Path]:
 
 def _entries(path: Path) -> dict[str, Any]:
     wanted = "NSynth's index: one JSON object, a note under each name"
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WavegenError(f"{path} is not whole JSON: {error}", wanted) from None
+    entries = read_json(path, wanted)
     if not isinstance(entries, dict):
         raise WavegenError(f"{path} holds a {type(entries).__name__}", wanted)
     if not entries:
@@ -138,7 +135,7 @@ def _reason(name: str, entry: Any) -> str:
         return "'qualities_str' must be a list of texts"
     if entry["note_str"] != name:
         return f"'note_str' is '{entry['note_str']}', but its name is '{name}'"
-    if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
+    if leads_out(name):
         return "its name leads out of the audio folder"
     try:
         Note(0.0, HOLD_SECONDS, entry["pitch"], entry["velocity"])
