@@ -81,7 +81,7 @@ def read_with_facts(
                 f"{path} is damaged or cut short: {error.error_string}", "a whole file"
             ) from None
     samples = np.concatenate(blocks)
-    samples, clipped = _checked(path, samples, header.sample_rate, sample_rate)
+    samples, clipped = checked(path, samples, header.sample_rate, sample_rate)
     facts: dict[str, Any] = {
         "sample_rate": header.sample_rate,
         "channels": header.channels,
@@ -252,10 +252,13 @@ def _info(file: Any) -> AudioInfo:
     )
 
 
-def _checked(
+def checked(
     path: Path, samples: np.ndarray, own_rate: int, sample_rate: int | None
 ) -> tuple[np.ndarray, int]:
-    """Samples that are there, finite, at the rate wanted and in [-1, 1]; how many were beyond."""
+    """Samples that are there, finite, at the rate wanted and in [-1, 1]; how many were beyond.
+
+    For sound that comes from no sound file, too; errors call it `path`.
+    """
     if not len(samples):
         raise WavegenError(f"{path} holds no samples, only a header", "at least one sample")
     wrong = np.count_nonzero(~np.isfinite(samples))
