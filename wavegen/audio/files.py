@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -68,30 +69,38 @@ def read_with_facts(
     import soundfile
 
     path = Path(path)
-    blocks: list[np.ndarray] = [np.zeros(0, np.float32)]
     with _open(path) as file:
         header = _info(file)
         if header.sample_rate < LOWEST_RATE:
             raise WavegenError(f"{path} is at {header.sample_rate} Hz", f"{LOWEST_RATE} Hz or more")
         try:
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1, dtype=np.float32))
+            whole = _mono(file)
         except soundfile.LibsndfileError as error:
             raise WavegenError(
                 f"{path} is damaged or cut short: {error.error_string}", "a whole file"
             ) from None
-    samples = np.concatenate(blocks)
-    samples, clipped = checked(path, samples, header.sample_rate, sample_rate)
+    samples, clipped = checked(path, whole, header.sample_rate, sample_rate)
     facts: dict[str, Any] = {
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "format": header.format,
         "clipped": clipped,
     }
-    missing = header.frames - sum(map(len, blocks))
+    missing = header.frames - len(whole)
     if missing > 0:
         facts["missing_frames"] = missing
     return samples, facts
+
+
+def decode(data: bytes, name: str) -> np.ndarray:  # [num_samples] float32
+    """The mono samples of a sound file held in memory; errors call it `name`."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            return _mono(file)
+    except soundfile.LibsndfileError as error:
+        raise WavegenError(f"{name} is damaged: {error.error_string}", _KIND) from None
 
 
 def write(
@@ -234,6 +243,14 @@ def _open(path: Path) -> Any:
         raise WavegenError(f"{path} cannot be read as sound: {reason}", _KIND) from None
     except OSError as error:
         raise WavegenError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _mono(file: Any) -> np.ndarray:  # [num_samples] float32
+    """All that is left of an open file, its channels averaged."""
+    blocks: list[np.ndarray] = [np.zeros(0, np.float32)]
+    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+        blocks.append(block.mean(axis=1, dtype=np.float32))
+    return np.concatenate(blocks)
 
 
 def _info(file: Any) -> AudioInfo:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from wavegen.data.layouts import fma, folder, maestro, musicnet, nsynth, speech, synthetic
+from wavegen.data.layouts import (
+    fma,
+    folder,
+    maestro,
+    musicnet,
+    nsynth,
+    soundfont,
+    speech,
+    synthetic,
+)
 from wavegen.data.layouts.recordings import Dropped, Found, Ignored, Recording
 from wavegen.errors import WavegenError
 
@@ -19,6 +28,7 @@ LAYOUTS = {
     "musicnet": musicnet,
     "fma": fma,
     "speech": speech,
+    "soundfont": soundfont,
     "folder": folder,
 }
 
