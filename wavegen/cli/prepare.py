@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wavegen.cli.console import Console, Json, Quiet, key_values, pitches, table
+from wavegen.data import LAYOUT_NAMES
 from wavegen.errors import WavegenError
 
 
@@ -18,7 +19,7 @@ def run(
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the corpus; must not exist yet.")],
-    layout: Annotated[str, typer.Option(help="auto, folder, nsynth or synthetic.")] = "auto",
+    layout: Annotated[str, typer.Option(help="One of: auto, " + ", ".join(LAYOUT_NAMES))] = "auto",
     sample_rate: Annotated[
         int, typer.Option(help="Rate of the corpus in Hz; recordings are resampled to it.")
     ] = 16_000,
@@ -65,7 +66,8 @@ def run(
             workers=workers,
             progress=update,
         )
-    console.say(table(report.summary(found)))
+    rows = report.summary(found)
+    console.say(table(_with_recognised(rows, sources or []) if layout == "auto" else rows))
     console.say(f"wrote {out}; report.json in it names every file, and why it was dropped")
     console.result(
         {
@@ -77,3 +79,13 @@ def run(
             "splits": found.splits,
         }
     )
+
+
+def _with_recognised(rows: list[tuple[str, str]], sources: list[str]) -> list[tuple[str, str]]:
+    """The rows of a report, but with what each source was taken for."""
+    from wavegen.data import layouts
+
+    names = [(source, layouts.name_of(Path(source))) for source in sources]
+    told = [name if len(names) == 1 else f"{source}: {name}" for source, name in names]
+    rest = [row for row in rows if row[0] != "layout"]
+    return [("layout", ", ".join(told) + " (recognised)"), *rest]
