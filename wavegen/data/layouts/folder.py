@@ -23,7 +23,7 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
     the folders in `exclude` never.
     """
     if source.is_file():
-        yield Recording(source.name, functools.partial(files.read_with_facts, source), source)
+        yield Recording(source.name, functools.partial(files.Blocks, source), source)
         return
     for path in _walk(source, exclude):
         if isinstance(path, OSError):
@@ -32,15 +32,17 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
         name = _name(path, source)
         if path.name.startswith("."):
             if path.suffix.lower() in SUFFIXES:
-                yield Dropped(name, "a hidden file")
+                yield Dropped(name, "a hidden file: its name begins with a dot")
             else:
                 yield Ignored(name)
         elif path.suffix and path.suffix.lower() not in SUFFIXES:
             yield Ignored(name)
+        elif not path.exists():
+            yield Dropped(name, "a link to a file that does not exist")
         else:
             yield Recording(
                 name=name,
-                load=functools.partial(files.read_with_facts, path),
+                load=functools.partial(files.Blocks, path),
                 path=path,
                 labels={"folder": path.parent.name or path.parent.resolve().name},
             )
