@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,27 @@ def test_a_source_that_vanishes_stops_the_work_which_goes_on_when_it_is_back(
     prepare(tones, tmp_path / "c", progress=lambda done, total: told.append(done))
     assert told[0] > 1
     assert tree_bytes(tmp_path / "c") == tree_bytes(tmp_path / "whole")
+
+
+def test_workers_end_with_a_parent_that_is_killed(tones, tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from wavegen.data import corpus\n"
+        "def progress(done, total): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if __name__ == '__main__':\n"
+        "    corpus.prepare([sys.argv[1]], sys.argv[2], workers=2, progress=progress)\n"
+    )
+    script = tmp_path / "killed.py"
+    script.write_text(code)
+    # The workers hold the pipe open as long as they live: with one left this would time out.
+    killed = subprocess.run(
+        [sys.executable, str(script), str(tones), str(tmp_path / "c")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "c.partial" / shards.JOURNAL).is_file()
 
 
 def test_a_link_to_nothing_is_named_and_does_not_stop_the_work(tones, tmp_path):

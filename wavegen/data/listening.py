@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,7 +25,7 @@ from wavegen.errors import WavegenError
 
 FULL_SCALE = 32767  # the int16 sample of 1.0
 SHORTEST = 64  # samples
-LONGEST_CLEANED = 2**26  # samples; what is cleaned is held whole, and some copies of it
+LONGEST_CLEANED = 2**26  # samples; what is cleaned is held whole, and takes up to 2 GB then
 _AHEAD = 4  # recordings in work for each process: bounds what waits in memory
 
 # int16 samples, or a file of them, or None where dropped; and the line of the journal
@@ -47,9 +48,7 @@ def hear(
         for i, recording in enumerate(recordings):
             yield _hear(recording, sample_rate, cleaning, spool / _name(i))
         return
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
-    )
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     waiting: collections.deque[Future[Heard]] = collections.deque()
     try:
         for i, recording in enumerate(recordings):
@@ -73,8 +72,17 @@ def _name(i: int) -> str:
     return f"{os.getpid()}-{i}.int16"
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin() -> None:
+    """A worker leaves interrupts to its parent, and ends when that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _hear(recording: Recording, sample_rate: int, cleaning: Cleaning, spool: Path) -> Heard:
