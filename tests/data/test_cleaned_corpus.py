@@ -55,7 +55,8 @@ def test_notes_move_with_the_sound_that_is_trimmed(notes, tmp_path):
     ],
 )
 def test_a_note_keeps_what_is_left_of_its_time(note, kept, wanted):
-    moved = timing.move([Note(*note, 60, 100)], kept)
+    onset, duration = note
+    moved = timing.move([Note(onset, duration, 60, 100)], kept)
     assert [(n.onset_seconds, n.duration_seconds) for n in moved] == ([wanted] if wanted else [])
 
 
