@@ -83,7 +83,7 @@ def _clip(
 def _recording(path: Path, name: str, track: _Track) -> Recording:
     return Recording(
         name=name,
-        load=functools.partial(files.read_with_facts, path),
+        load=functools.partial(files.Blocks, path),
         path=path,
         split=split_of(track.split),
         labels={"genre": track.genre} if track.genre else {},

@@ -46,11 +46,13 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
         name = _name(path, source)
         if path.name.startswith("."):
             if path.suffix.lower() in SUFFIXES:
-                yield Dropped(name, "a hidden file")
+                yield Dropped(name, "a hidden file: its name begins with a dot")
             else:
                 yield Ignored(name)
         elif path.suffix and path.suffix.lower() not in SUFFIXES:
             yield Ignored(name)
+        elif not path.exists():
+            yield Dropped(name, "a link to a file that does not exist")
         else:
             key = name if name in table else name.removesuffix(path.suffix)
             used.add(key)
@@ -71,7 +73,7 @@ def _recording(path: Path, name: str, labels: dict[str, str]) -> Recording:
     )
     return Recording(
         name=name,
-        load=functools.partial(files.read_with_facts, path),
+        load=functools.partial(files.Blocks, path),
         path=path,
         labels=labels,
         notes=midi.read(score).notes if score else (),

@@ -82,7 +82,7 @@ def _recording(root: Path, entry: dict[str, str]) -> Recording:
     labels = {"composer": entry["canonical_composer"], "year": entry["year"]}
     return Recording(
         name=entry["audio_filename"],
-        load=functools.partial(files.read_with_facts, path),
+        load=functools.partial(files.Blocks, path),
         path=path,
         split=split_of(entry["split"]),
         labels={name: value for name, value in labels.items() if value},

@@ -74,7 +74,7 @@ def _recording(
 ) -> Recording:
     return Recording(
         name=name,
-        load=functools.partial(files.read_with_facts, sound),
+        load=functools.partial(files.Blocks, sound),
         path=sound,
         split=split,
         labels=labels,

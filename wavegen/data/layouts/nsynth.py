@@ -113,7 +113,7 @@ def _notes(part: Path, entries: dict[str, Any]) -> Found:
         path = part / "audio" / f"{name}.wav"
         yield Recording(
             name=name,
-            load=functools.partial(files.read_with_facts, path),
+            load=functools.partial(files.Blocks, path),
             path=path,
             split=split,
             labels=_labels(entry),

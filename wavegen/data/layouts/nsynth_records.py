@@ -74,9 +74,8 @@ def load(
         raise WavegenError("its 'audio' is no list of floats", "samples from -1 to 1")
     if not files.LOWEST_RATE <= own_rate <= 384_000:
         raise WavegenError(f"it is at {own_rate} Hz", f"{files.LOWEST_RATE} to 384000 Hz")
-    samples, clipped = files.checked(path, audio, own_rate, sample_rate)
-    facts = {"sample_rate": own_rate, "channels": 1, "format": "TFRecord FLOAT"}
-    return samples, facts | {"clipped": clipped}
+    samples, facts = files.checked(path, audio, own_rate, sample_rate)
+    return samples, facts | {"format": "TFRecord FLOAT"}
 
 
 def _entry(features: dict[str, memoryview]) -> dict[str, Any]:

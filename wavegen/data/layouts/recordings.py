@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from wavegen.audio.files import Blocks
 from wavegen.errors import WavegenError
 from wavegen.music.score import Note
 
-# [num_samples] float32 mono at the rate asked for, and facts for the report
-Load = Callable[[int], tuple[np.ndarray, dict[str, Any]]]
+# At the rate asked for: a file in blocks, however long it is, or what is made,
+# [num_samples] float32 mono and facts for the report
+Load = Callable[[int], Blocks | tuple[np.ndarray, dict[str, Any]]]
 
 # Endings of sound files. Others are counted, not opened; of these, what libsndfile cannot
 # read is dropped with a reason, so that nobody wonders where a folder of .m4a went.

@@ -87,6 +87,5 @@ def _load(
     preset = next(preset for preset in font.presets if preset.place == place)
     zones = font.zones(preset)
     samples = voices.note(font, zones, pitch, velocity, HOLD_SECONDS, RELEASE_SECONDS)
-    samples, clipped = files.checked(path, samples, voices.RATE, sample_rate)
-    facts = {"sample_rate": voices.RATE, "channels": 1, "format": "SoundFont", "clipped": clipped}
-    return samples, facts
+    samples, facts = files.checked(path, samples, voices.RATE, sample_rate)
+    return samples, facts | {"format": "SoundFont"}

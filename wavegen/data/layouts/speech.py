@@ -114,7 +114,7 @@ def _sounds(
 def _recording(
     name: str, path: Path, labels: dict[str, str], split: str | None = None
 ) -> Recording:
-    load = functools.partial(files.read_with_facts, path)
+    load = functools.partial(files.Blocks, path)
     return Recording(name=name, load=load, path=path, split=split, labels=labels)
 
 
