@@ -130,8 +130,10 @@ def test_a_record_comes_back_with_its_labels_its_note_and_its_very_samples(tmp_p
         "channels": 1,
         "format": "TFRecord FLOAT",
         "clipped": 0,
+        "clipped_runs": 0,
     }
-    assert len(item.load(8000)[0]) == 800
+    slower, _ = item.load(8000)
+    assert len(slower) == 800
 
 
 def test_what_a_record_leaves_out_is_told_from_the_rest_of_it(tmp_path):
