@@ -34,6 +34,7 @@ ROOMS = {  # room: what it may import besides itself; "*" is everything
 WITHOUT_JAX = {"wavegen.errors", "wavegen.config", "wavegen.audio", "wavegen.music", "wavegen.data"}
 DOORS = {  # third-party package: the only modules that may import it
     "soundfile": {"wavegen.audio.files", "wavegen.cli.doctor"},
+    "mido": {"wavegen.music.midi"},
     "orbax": {"wavegen.checkpoint"},
     "tomllib": {"wavegen.config"},
 }

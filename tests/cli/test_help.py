@@ -6,6 +6,8 @@ import sys
 import pytest
 
 import wavegen as package
+from wavegen.data import LAYOUT_NAMES
+from wavegen.data.layouts import LAYOUTS
 
 VERBS = ("demo", "prepare", "train", "generate", "evaluate", "info", "doctor")
 
@@ -22,6 +24,13 @@ def test_every_verb_has_help_with_json_and_quiet(wavegen, verb):
     assert ended.code == 0
     assert "--json" in ended.out
     assert "--quiet" in ended.out
+
+
+def test_help_of_prepare_names_every_layout(wavegen):
+    assert tuple(LAYOUTS) == LAYOUT_NAMES
+    words = wavegen("prepare", "--help").out.replace("│", " ").split()
+    assert {f"{name}," for name in ("auto", *LAYOUT_NAMES[:-1])} <= set(words)
+    assert "folder" in words
 
 
 def test_version_is_the_packages(wavegen):

@@ -221,7 +221,7 @@ def test_the_report_names_every_file_and_its_totals_agree(tones, tmp_path):
     )
     rows = dict(report.summary(made))
     assert rows["kept"].startswith("12 recordings")
-    assert "broken.wav" in rows["dropped"]
+    assert any(row.startswith("broken.wav: ") for _, row in report.summary(made))
 
 
 @pytest.mark.parametrize(

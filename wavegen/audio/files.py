@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from wavegen import __version__
+from wavegen.audio import blocks, unreadable
 from wavegen.errors import WavegenError
 
 FORMATS = {"wav16": "PCM_16", "wav24": "PCM_24", "float32": "FLOAT"}  # of WAV files
 LOWEST_RATE = 1000  # Hz
 MAX_PROVENANCE = 2000  # bytes of JSON; libsndfile writes longer WAV comments and cannot read them
 _BLOCK = 1 << 16  # frames read at once; a header's claim is never allocated
+_HEADER_BYTES = 4096  # no header is longer, but for pictures and the like
 _ADD_PEAK_CHUNK = 0x1050  # libsndfile's SFC_SET_ADD_PEAK_CHUNK
 _UPDATE_HEADER = 0x1060  # and its SFC_UPDATE_HEADER_NOW
 _KIND = "a sound file such as WAV, FLAC, OGG, MP3 or AIFF"
@@ -60,38 +63,68 @@ def read(
 def read_with_facts(
     path: str | Path, sample_rate: int | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """`read`'s samples, and what was met: own `sample_rate`, `channels`, `format`, `clipped`.
+    """`read`'s samples, and the facts that `Blocks` met."""
+    walked = Blocks(path, sample_rate)
+    return np.concatenate(list(walked)), walked.facts
 
-    `clipped` counts samples beyond full scale; `missing_frames` stands where fewer frames
-    were there than the header announces.
+
+class Blocks:
+    """A sound file of any length as blocks of mono samples, float32 in [-1, 1], in order.
+
+    Together they are `read`'s samples. `facts` are there when the last block was given: own
+    `sample_rate`, `channels`, `format`, `clipped` (samples at or beyond full scale, on any
+    channel), `clipped_runs` (three or more equal ones in a row), and `missing_frames` where
+    fewer were there than the header announces.
     """
+
+    def __init__(self, path: str | Path, sample_rate: int | None = None) -> None:
+        self.path = Path(path)
+        self.sample_rate = sample_rate  # Hz; None for the file's own
+        self.facts: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        with _open(self.path) as file:
+            header = _info(file)
+            own = header.sample_rate
+            if own < LOWEST_RATE:
+                raise WavegenError(f"{self.path} is at {own} Hz; at least {LOWEST_RATE} are needed")
+            full_scale = blocks.FULL_SCALE
+            if file.subtype in ("PCM_U8", "PCM_S8"):
+                full_scale = blocks.FULL_SCALE_8_BITS
+            mono = blocks.Mono(own, self.sample_rate or own, full_scale)
+            for frames in _frames(file, self.path):
+                yield mono.push(frames)
+            yield mono.end()
+        self._check(mono)
+        self.facts |= {
+            "sample_rate": own,
+            "channels": header.channels,
+            "format": header.format,
+            "clipped": mono.clipped,
+            "clipped_runs": mono.clipped_runs,
+        }
+        if mono.num_frames < header.frames:
+            self.facts["missing_frames"] = header.frames - mono.num_frames
+
+    def _check(self, mono: blocks.Mono) -> None:
+        if not mono.num_frames:
+            size = self.path.stat().st_size
+            beside = f", which announces none of its {size} bytes" if size > _HEADER_BYTES else ""
+            raise WavegenError(
+                f"{self.path} holds no samples, only a header{beside}", "at least one sample"
+            )
+        _refuse_not_finite(self.path, mono)
+
+
+def decode(data: bytes, name: str) -> np.ndarray:  # [num_samples] float32
+    """The mono samples of a sound file held in memory; errors call it `name`."""
     import soundfile
 
-    path = Path(path)
-    blocks: list[np.ndarray] = [np.zeros(0, np.float32)]
-    with _open(path) as file:
-        header = _info(file)
-        if header.sample_rate < LOWEST_RATE:
-            raise WavegenError(f"{path} is at {header.sample_rate} Hz", f"{LOWEST_RATE} Hz or more")
-        try:
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1, dtype=np.float32))
-        except soundfile.LibsndfileError as error:
-            raise WavegenError(
-                f"{path} is damaged or cut short: {error.error_string}", "a whole file"
-            ) from None
-    samples = np.concatenate(blocks)
-    samples, clipped = _checked(path, samples, header.sample_rate, sample_rate)
-    facts: dict[str, Any] = {
-        "sample_rate": header.sample_rate,
-        "channels": header.channels,
-        "format": header.format,
-        "clipped": clipped,
-    }
-    missing = header.frames - sum(map(len, blocks))
-    if missing > 0:
-        facts["missing_frames"] = missing
-    return samples, facts
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            return _mono(file)
+    except soundfile.LibsndfileError as error:
+        raise WavegenError(f"{name} is damaged: {error.error_string}", _KIND) from None
 
 
 def write(
@@ -228,12 +261,37 @@ def _open(path: Path) -> Any:
             raise WavegenError(f"{path} is empty: 0 bytes", _KIND)
         return soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".")
-        if "does not exist" in reason:  # what libsndfile says of an MP3 without sound; it is there
-            reason = "there is no sound in it"
+        reason = unreadable.reason(path, error.error_string)
         raise WavegenError(f"{path} cannot be read as sound: {reason}", _KIND) from None
     except OSError as error:
         raise WavegenError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _mono(file: Any) -> np.ndarray:  # [num_samples] float32
+    """All that is left of an open file, its channels averaged."""
+    parts: list[np.ndarray] = [np.zeros(0, np.float32)]
+    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+        parts.append(block.mean(axis=1, dtype=np.float32))
+    return np.concatenate(parts)
+
+
+def _frames(file: Any, path: Path) -> Iterator[np.ndarray]:  # [n, C] float32 each, n > 0
+    """What is left to be read of an open file."""
+    import soundfile
+
+    try:
+        # A short block is the last: a file that is read in one needs no second look.
+        num_frames = _BLOCK
+        while num_frames == _BLOCK:
+            block = file.read(_BLOCK, dtype="float32", always_2d=True)
+            num_frames = len(block)
+            if num_frames:
+                yield block
+    except soundfile.LibsndfileError as error:
+        raise WavegenError(
+            f"{path} is damaged or cut short: {unreadable.reason(path, error.error_string)}",
+            "a whole file",
+        ) from None
 
 
 def _info(file: Any) -> AudioInfo:
@@ -252,25 +310,28 @@ def _info(file: Any) -> AudioInfo:
     )
 
 
-def _checked(
-    path: Path, samples: np.ndarray, own_rate: int, sample_rate: int | None
-) -> tuple[np.ndarray, int]:
-    """Samples that are there, finite, at the rate wanted and in [-1, 1]; how many were beyond."""
-    if not len(samples):
-        raise WavegenError(f"{path} holds no samples, only a header", "at least one sample")
-    wrong = np.count_nonzero(~np.isfinite(samples))
-    if wrong:
+def _refuse_not_finite(path: Path, mono: blocks.Mono) -> None:
+    if mono.not_finite:
         raise WavegenError(
-            f"{path} has {wrong} NaN or infinite samples of {len(samples)}", "finite samples"
+            f"{path} has {mono.not_finite} NaN or infinite samples of {mono.num_frames}",
+            "finite samples",
         )
-    if sample_rate and sample_rate != own_rate:
-        import librosa
 
-        samples = librosa.resample(
-            samples, orig_sr=own_rate, target_sr=sample_rate, res_type="soxr_hq"
-        )
-    clipped = int(np.count_nonzero(np.abs(samples) > 1))
-    return np.clip(samples, -1.0, 1.0).astype(np.float32), clipped
+
+def checked(
+    path: Path, samples: np.ndarray, own_rate: int, sample_rate: int | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Samples as `Blocks` would give them, and the same facts but for the format.
+
+    For sound that comes from no sound file; errors call it `path`.
+    """
+    if not len(samples):
+        raise WavegenError(f"{path} holds no samples", "at least one sample")
+    mono = blocks.Mono(own_rate, sample_rate or own_rate)
+    given = np.concatenate([mono.push(samples[:, None].astype(np.float32)), mono.end()])
+    _refuse_not_finite(path, mono)
+    counts = {"clipped": mono.clipped, "clipped_runs": mono.clipped_runs}
+    return given, {"sample_rate": own_rate, "channels": 1, **counts}
 
 
 def _sign(file: Any, provenance: dict[str, Any] | None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from wavegen.cli.console import Console, Json, Quiet, duration, table
+from wavegen.cli.prepare import plan_of
 from wavegen.errors import WavegenError
 
 Facts = dict[str, Any]
@@ -18,13 +19,28 @@ _KINDS = "a run, a corpus, a sound file, a config's path or a shipped config's n
 
 def run(
     path: Annotated[Path, typer.Argument(help="A run, a corpus, a sound file, or a config.")],
+    config: Annotated[
+        str | None, typer.Option(help="Of a corpus: what training by this config makes of it.")
+    ] = None,
+    samples_per_second: Annotated[
+        float | None, typer.Option(min=1, help="Speed of that training, where you know it.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what something is: a run, a corpus, a sound file or a config (by path or name)."""
     console = Console(json, quiet)
+    planned = plan_of(config, samples_per_second)
     facts = _facts(path, console)
-    console.say(table([(name, _word(value)) for name, value in facts.items()]))
+    rows = [(name, _word(value)) for name, value in facts.items()]
+    if planned:
+        if facts["what"] != "corpus":
+            raise WavegenError(f"--config with {path}, a {facts['what']}", "--config with a corpus")
+        from wavegen.data import corpus
+
+        facts["config"], more = planned(corpus.open(path))
+        rows += more
+    console.say(table(rows))
     console.result(facts)
 
 

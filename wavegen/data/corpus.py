@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from wavegen import __version__
-from wavegen.audio import files
+from wavegen.audio.cleaning import NOTHING, Cleaning
 from wavegen.config import Vocabulary
-from wavegen.data import items, layouts, listening, selection, shards
+from wavegen.data import items, listening, lock, request, selection, shards, timing
+from wavegen.data import report as reports
 from wavegen.data.items import Split
 from wavegen.data.layouts import Recording
 from wavegen.data.report import Report
 from wavegen.errors import WavegenError
 
 FORMAT_VERSION = 1
-_REASONS_SHOWN = 5
+_NOT_TOLD = ("shard", "offset", "length")  # of the journal, in the report
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,7 @@ def prepare(
     pitches: tuple[int, int] | None = None,
     labels: dict[str, tuple[str, ...]] | None = None,
     limit: int | None = None,
+    cleaning: Cleaning = NOTHING,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -80,98 +83,71 @@ def prepare(
 
     `pitches` (low, high), `labels` (allowed values) and `limit` choose recordings.
     `progress` is told how many are done and how many there are. A run that was stopped
-    goes on where it was when it is called again alike, to the same bytes.
+    goes on where it was when it is called again alike, to the same bytes. Recordings of any
+    length are read in blocks, unless `cleaning` needs them whole.
     """
     out = Path(out)
-    if out.name in ("", ".."):  # has no name to write beside
-        raise WavegenError(f"{out} exists", "the name of a folder that is not there yet")
-    partial = out.with_name(out.name + ".partial")
-    _check(sources, out, sample_rate, pitches, limit)
-    chosen, met = _find(sources, layout, (out, partial), pitches, labels or {}, limit)
-    recordings = chosen.recordings
-    if not recordings:
-        raise _nothing_kept(sources, _report(met, sample_rate, chosen, []))
-    store = shards.Store(
-        partial, _fingerprint(recordings, sample_rate), [item.name for item in recordings]
-    )
+    request.check_place(out)
+    partial = request.partial_of(out)
+    request.check_asked(sources, sample_rate, pitches, limit, cleaning)
+    chosen, met = request.find(sources, layout, (out, partial), pitches, labels or {}, limit)
+    if not chosen.recordings:
+        raise request.nothing_kept(sources, _report(met, sample_rate, chosen, []))
     try:
-        _hear(store, recordings, sample_rate, workers, progress)
-        _settle_splits(store, recordings)
-        report = _report(met, sample_rate, chosen, store.entries)
-        if report.kept:
-            _write(store, recordings, report)
-    finally:
-        store.close()
+        with lock.Lock(partial) as held:
+            request.check_place(out)  # another process may have finished it meanwhile
+            report = _fill(partial, chosen, met, sample_rate, cleaning, workers, progress)
+            if report.kept:
+                _rename(partial, out, held)
+        if not report.kept:
+            shutil.rmtree(partial)
+    except lock.Taken as taken:
+        raise request.taken(out, taken.holder) from None
+    except OSError as error:
+        raise request.unwritable(partial, error) from None
     if not report.kept:
-        shutil.rmtree(partial)
-        raise _nothing_kept(sources, report)
-    if out.exists():
-        out.rmdir()  # an empty folder; not every system lets another be renamed onto it
-    os.replace(partial, out)
-    (out / shards.JOURNAL).unlink()
+        raise request.nothing_kept(sources, report)
     return report
 
 
-def _check(
-    sources: Sequence[str | Path],
-    out: Path,
-    sample_rate: int,
-    pitches: tuple[int, int] | None,
-    limit: int | None,
-) -> None:
-    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
-        is_corpus = (out / "manifest.json").is_file()
-        raise WavegenError(
-            f"{out} exists" + (" and holds a corpus" if is_corpus else ""),
-            "the name of a folder that is not there yet",
-            "choose another name, or remove it first",
-        )
-    partial = out.with_name(out.name + ".partial")
-    if not partial.is_dir():
-        files.make_room(partial)
-    elif any(partial.iterdir()) and not (partial / shards.JOURNAL).is_file():
-        raise WavegenError(
-            f"{partial} is in the way: it is not the unfinished work of a prepare",
-            "a free name to work under",
-            "move it, or choose another --out",
-        )
-    if not files.LOWEST_RATE <= sample_rate <= 384_000:
-        raise WavegenError(f"the sample rate is {sample_rate} Hz", "1000 to 384000 Hz")
-    if pitches and not 0 <= pitches[0] <= pitches[1] <= 127:
-        raise WavegenError(f"the pitches are {pitches[0]}-{pitches[1]}", "LOW-HIGH within 0-127")
-    if limit is not None and limit < 1:
-        raise WavegenError(f"the limit is {limit}", "at least 1 recording")
-    resolved = [Path(source).resolve() for source in sources]
-    if len(set(resolved)) < len(resolved):
-        raise WavegenError("a source is named twice", "each folder once")
-
-
-def _find(
-    sources: Sequence[str | Path],
+def _fill(
+    partial: Path,
+    chosen: selection.Selection,
     layout: str,
-    exclude: tuple[Path, ...],
-    pitches: tuple[int, int] | None,
-    labels: dict[str, tuple[str, ...]],
-    limit: int | None,
-) -> tuple[selection.Selection, str]:
-    """What is to be read, and the names of the layouts that were met."""
-    roots = [Path(source) for source in sources]
-    if not roots:
-        if layout != "synthetic":
-            raise WavegenError("no source was named", "at least one folder of recordings")
-        roots = [Path("synthetic")]
-    names = [layouts.name_of(root, layout) for root in roots]
-    found: list[layouts.Recording | layouts.Dropped | layouts.Ignored] = []
-    for root, name in zip(roots, names, strict=True):
-        prefix = f"{root.resolve().name}/" if len(roots) > 1 else ""
-        found += [layouts.renamed(item, prefix) for item in layouts.find(root, name, exclude)]
-    return selection.select(found, pitches, labels, limit), "+".join(sorted(set(names)))
+    sample_rate: int,
+    cleaning: Cleaning,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Report:
+    """Everything that a corpus consists of into the folder `partial`, if anything is kept."""
+    recordings = chosen.recordings
+    fingerprint = _fingerprint(recordings, sample_rate, cleaning)
+    store = shards.Store(partial, fingerprint, [item.name for item in recordings])
+    try:
+        _hear(store, recordings, sample_rate, cleaning, workers, progress)
+        _settle_splits(store, recordings)
+        report = _report(layout, sample_rate, chosen, store.entries)
+        if report.kept:
+            _write(store, recordings, report, cleaning)
+    finally:
+        store.close()
+    return report
 
 
-def _fingerprint(recordings: list[Recording], sample_rate: int) -> str:
+def _rename(partial: Path, out: Path, held: lock.Lock) -> None:
+    if out.exists():
+        out.rmdir()  # an empty folder; not every system lets another be renamed onto it
+    if os.name == "nt":
+        held.close()  # nor a folder be renamed that holds an open file
+    os.replace(partial, out)
+    (out / shards.JOURNAL).unlink()
+    (out / lock.FILE).unlink()
+
+
+def _fingerprint(recordings: list[Recording], sample_rate: int, cleaning: Cleaning) -> str:
     """Stands for all that decides what the journal holds: a change starts over."""
     digest = hashlib.blake2b(digest_size=16)
-    told: list[Any] = [FORMAT_VERSION, __version__, sample_rate]
+    told: list[Any] = [FORMAT_VERSION, __version__, sample_rate, cleaning]
     for item in recordings:
         told.append((item.name, item.split, sorted(item.labels.items()), item.notes))
         if item.path and item.path.exists():
@@ -186,13 +162,16 @@ def _hear(
     store: shards.Store,
     recordings: list[Recording],
     sample_rate: int,
+    cleaning: Cleaning,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Reads what the store does not hold yet, each into the split that is planned for it."""
     planned = selection.splits([(item.name, item.split) for item in recordings])
     done = len(store.entries)
-    with contextlib.closing(listening.hear(recordings[done:], sample_rate, workers)) as heard:
+    spool = store.folder / shards.SPOOL
+    hearing = listening.hear(recordings[done:], sample_rate, cleaning, spool, workers)
+    with contextlib.closing(hearing) as heard:
         for split, (samples, entry) in zip(planned[done:], heard, strict=True):
             store.add(entry, split, samples)
             if progress:
@@ -210,7 +189,7 @@ def _settle_splits(store: shards.Store, recordings: list[Recording]) -> None:
     settled = selection.splits([(item.name, item.split) for item, _ in kept])
     for (_, entry), split in zip(kept, settled, strict=True):
         if entry["split"] != split:
-            entry |= store.append(split, store.read(entry))
+            entry |= store.move(entry, split)
 
 
 def _report(
@@ -222,24 +201,29 @@ def _report(
     """Every file found, in the order found; entries are those of the recordings."""
     heard = iter(entries)
     lines: list[dict[str, Any]] = []
+    first: dict[str, str] = {}  # what sounds so, by a hash of its samples
     for item in chosen.found:
         if not isinstance(item, Recording):
             lines.append({"name": item.name, "kept": False, "reason": item.reason})
             continue
         entry = next(heard)
         if entry["kept"]:
-            entry = {k: v for k, v in entry.items() if k not in ("shard", "offset", "length")} | {
+            entry = {k: v for k, v in entry.items() if k not in _NOT_TOLD} | {
                 "seconds": entry["length"] / sample_rate,
                 "labels": item.labels,
+                "same_as": first.get(entry["digest"]),
             }
+            first.setdefault(entry.pop("digest"), item.name)
         lines.append(entry)
     return Report(layout, sample_rate, tuple(lines), chosen.ignored, chosen.left_out)
 
 
-def _write(store: shards.Store, recordings: list[Recording], report: Report) -> None:
+def _write(
+    store: shards.Store, recordings: list[Recording], report: Report, cleaning: Cleaning
+) -> None:
     """Everything beside the samples."""
     kept = [
-        (item, entry)
+        (timing.moved(item, entry.get("cleaning", {})), entry)
         for item, entry in zip(recordings, store.entries, strict=True)
         if entry["kept"]
     ]
@@ -258,27 +242,14 @@ def _write(store: shards.Store, recordings: list[Recording], report: Report) -> 
         "wavegen": __version__,
         "layout": report.layout,
         "sample_rate": report.sample_rate,
+        "cleaning": dataclasses.asdict(cleaning),
         "seconds": report.seconds,
         "splits": report.splits,
         "vocabulary": vocabulary.to_dict(),
     }
-    for name, tree in (("report.json", report.to_dict()), ("manifest.json", manifest)):
+    for name, tree in ((reports.FILE, report.to_dict()), ("manifest.json", manifest)):
         text = json.dumps(tree, indent=1) + "\n"
         (store.folder / name).write_text(text, encoding="utf-8")
-
-
-def _nothing_kept(sources: Sequence[str | Path], report: Report) -> WavegenError:
-    came = ["no recording could be kept from " + (", ".join(map(str, sources)) or report.layout)]
-    came += [f"  {file['name']}: {file['reason']}" for file in report.dropped[:_REASONS_SHOWN]]
-    if len(report.dropped) > _REASONS_SHOWN:
-        came.append(f"  and {len(report.dropped) - _REASONS_SHOWN} more")
-    came += [f"  left out by {name}: {count}" for name, count in report.left_out]
-    if report.ignored:
-        came.append(f"  files that are no sound: {report.ignored}")
-    wanted = "sound files such as WAV, FLAC, OGG, MP3 or AIFF"
-    if report.left_out and not report.dropped:
-        wanted = "recordings that the filters let through"
-    return WavegenError("\n".join(came), wanted)
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import collections
-import math
+import hashlib
 import multiprocessing
+import os
 import signal
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wavegen.audio import cleaning as cleanings
+from wavegen.audio.cleaning import Cleaning
+from wavegen.audio.levels import QUIETEST_DBFS, Levels
 from wavegen.data.layouts import Recording
+from wavegen.data.spool import Spool
 from wavegen.errors import WavegenError
 
 FULL_SCALE = 32767  # the int16 sample of 1.0
 SHORTEST = 64  # samples
-QUIETEST = -80.0  # dBFS RMS; what lies below is silence to a model
+LONGEST_CLEANED = 2**26  # samples; what is cleaned is held whole, and takes up to 2 GB then
 _AHEAD = 4  # recordings in work for each process: bounds what waits in memory
 
-# int16 samples, or None where dropped, and the line of the journal
-Heard = tuple[np.ndarray | None, dict[str, Any]]
+# int16 samples, or a file of them, or None where dropped; and the line of the journal
+Heard = tuple[np.ndarray | Path | None, dict[str, Any]]
 
 
 def hear(
-    recordings: Sequence[Recording], sample_rate: int, workers: int = 1
+    recordings: Sequence[Recording],
+    sample_rate: int,
+    cleaning: Cleaning,
+    spool: Path,
+    workers: int = 1,
 ) -> Generator[Heard, None, None]:
-    """Each recording's int16 samples at `sample_rate`, or why it is dropped; in order."""
+    """Each recording's int16 samples at `sample_rate`, or why it is dropped; in order.
+
+    Long ones come as files in the folder `spool`. A file that is no longer there ends it all:
+    what vanishes half-way, such as a disk, is not to be left out of a corpus.
+    """
     if workers <= 1:
-        for recording in recordings:
-            yield _hear(recording, sample_rate)
+        for i, recording in enumerate(recordings):
+            yield _hear(recording, sample_rate, cleaning, spool / _name(i))
         return
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
-    )
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     waiting: collections.deque[Future[Heard]] = collections.deque()
     try:
-        for recording in recordings:
-            waiting.append(pool.submit(_hear, recording, sample_rate))
+        for i, recording in enumerate(recordings):
+            job = (recording, sample_rate, cleaning, spool / _name(i))
+            waiting.append(pool.submit(_hear, *job))
             if len(waiting) > workers * _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -53,46 +67,100 @@ def hear(
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _name(i: int) -> str:
+    """A file that no worker of a killed run may still be writing to."""
+    return f"{os.getpid()}-{i}.int16"
+
+
+def _begin() -> None:
+    """A worker leaves interrupts to its parent, and ends when that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
-def _hear(recording: Recording, sample_rate: int) -> Heard:
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _hear(recording: Recording, sample_rate: int, cleaning: Cleaning, spool: Path) -> Heard:
+    samples, levels, digest = Spool(spool), Levels(sample_rate), hashlib.blake2b(digest_size=16)
+    entry: dict[str, Any] = {"name": recording.name, "kept": False}
     try:
-        samples, facts = recording.load(sample_rate)
+        loaded = recording.load(sample_rate)
+        blocks = [loaded[0]] if isinstance(loaded, tuple) else loaded
+        blocks, cleaned = _clean(blocks, sample_rate, cleaning)
+        for block in blocks:
+            levels.add(block)
+            scaled = block * np.float32(FULL_SCALE)
+            stored = np.rint(scaled, out=scaled).astype(np.int16)
+            digest.update(stored.data)
+            samples.add(stored)
+        facts = loaded[1] if isinstance(loaded, tuple) else loaded.facts
     except WavegenError as error:
+        samples.discard()
+        if recording.path is not None and not recording.path.exists():
+            raise _gone(recording.path) from None
         # The report names the file already.
-        reason = error.came.replace(str(recording.path), "the file")
-        return None, {"name": recording.name, "kept": False, "reason": reason}
-    reason = _reason(samples)
-    if reason and facts["channels"] > 1:
-        reason += f" (the mean of {facts['channels']} channels)"
+        return None, entry | {"reason": error.came.replace(str(recording.path), "the file")}
+    except BaseException:
+        samples.discard()
+        raise
+    reason = _reason(levels)
     if reason:
-        return None, {"name": recording.name, "kept": False, "reason": reason} | facts
-    entry = {
-        "name": recording.name,
-        "kept": True,
-        "peak": _peak(samples),
-        "rms_dbfs": _dbfs(samples),
-    }
-    return np.round(samples * FULL_SCALE).astype(np.int16), entry | facts
+        samples.discard()
+        if facts["channels"] > 1:
+            reason += f" (the mean of {facts['channels']} channels)"
+        return None, entry | {"reason": reason} | facts
+    told: dict[str, Any] = levels.facts() | {"digest": digest.hexdigest()}
+    if cleaned:
+        told["cleaning"] = cleaned
+    return samples.end(), entry | {"kept": True} | told | facts
 
 
-def _reason(samples: np.ndarray) -> str:
-    if len(samples) < SHORTEST:
-        plural = "" if len(samples) == 1 else "s"
-        return f"{len(samples)} sample{plural} long; at least {SHORTEST} are needed"
-    if not samples.any():
+def _clean(
+    blocks: Iterable[np.ndarray], sample_rate: int, cleaning: Cleaning
+) -> tuple[Iterable[np.ndarray], dict[str, Any]]:
+    """The blocks with what was asked done to them, and what that came to."""
+    if not cleaning.needs_whole:
+        if not cleaning.highpass:
+            return blocks, {}
+        filtered = cleanings.highpass_blocks(blocks, sample_rate)
+        return filtered, {"highpass_hz": cleanings.CUTOFF_HZ}
+    levels, held = Levels(sample_rate), [np.zeros(0, np.float32)]
+    for block in blocks:
+        levels.add(block)
+        held.append(block)
+        if levels.num_samples > LONGEST_CLEANED:
+            raise WavegenError(
+                f"over {LONGEST_CLEANED / sample_rate / 60:.0f} min long at {sample_rate} Hz: too "
+                "long to be trimmed, denoised or normalized, for which it is held in memory whole; "
+                "cut it into shorter files, or ask for no more than the high-pass"
+            )
+    if _reason(levels):  # before a gain makes a loud recording of a silent one
+        return held, {}
+    samples, told = cleanings.clean(np.concatenate(held), sample_rate, cleaning)
+    return [samples], told
+
+
+def _reason(levels: Levels) -> str:
+    """Why a recording cannot be used; empty if it can."""
+    count = levels.num_samples
+    if count < SHORTEST:
+        plural = "" if count == 1 else "s"
+        return f"{count} sample{plural} long; at least {SHORTEST} are needed"
+    if levels.peak == 0:
         return "silent: every sample is 0"
-    if _dbfs(samples) < QUIETEST:
-        return f"as good as silent: {_dbfs(samples):.1f} dBFS RMS, below {QUIETEST:.0f}"
+    if levels.rms_dbfs < QUIETEST_DBFS:
+        return f"as good as silent: {levels.rms_dbfs:.1f} dBFS RMS, below {QUIETEST_DBFS:.0f}"
     return ""
 
 
-def _peak(samples: np.ndarray) -> float:
-    return round(float(np.abs(samples).max()), 5)
-
-
-def _dbfs(samples: np.ndarray) -> float:
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    return round(10 * math.log10(max(power, 1e-20)), 2)
+def _gone(path: Path) -> WavegenError:
+    return WavegenError(
+        f"{path} was found, but is no longer there",
+        "sources that stay in place until prepare has read them",
+        "put it back and run the same again: it goes on where it stopped",
+    )

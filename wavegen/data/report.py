@@ -1,12 +1,22 @@
-"""What became of every file that `prepare` found."""
+"""What became of every file that `prepare` found, and what all of them are like."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 FORMAT_VERSION = 1
+FILE = "report.json"
+OFFSET = 0.01  # of full scale; a mean sample beyond is worth a word
+PERCENTILES = (5, 50, 95)
+_SHOWN = 8  # dropped files, and groups of duplicates, that a table names
+_WORDS = 5  # values on one line of it
 
 
 @dataclass(frozen=True)
@@ -14,7 +24,10 @@ class Report:
     """All that report.json says.
 
     `files` has one dict for each file: `name`, `kept`, and either `reason` or `split`,
-    `seconds`, `peak` (0 to 1), `rms_dbfs`, `labels` and what its header said.
+    `seconds`, `labels`, what its header said, and what was heard: `peak` (0 to 1),
+    `rms_dbfs`, `dc_offset`, `silence` (share), `clipped` and `clipped_runs` (samples at full
+    scale, and three or more equal ones in a row), `cleaning` (what was done to it), and
+    `same_as` (the first file that holds the same sound, or None).
     """
 
     layout: str
@@ -57,10 +70,37 @@ class Report:
                 counts.setdefault(name, Counter())[value] += 1
         return {name: dict(sorted(counts[name].items())) for name in sorted(counts)}
 
+    @property
+    def duplicates(self) -> list[list[str]]:
+        """Names of files that hold the same sound, sample by sample; all of them were kept."""
+        groups: dict[str, list[str]] = {}
+        for file in self.kept:
+            if file["same_as"] is not None:
+                groups.setdefault(file["same_as"], [file["same_as"]]).append(file["name"])
+        return list(groups.values())
+
+    @property
+    def silence(self) -> float:
+        """Share of all that was kept that lies in silent frames."""
+        return sum(file["silence"] * file["seconds"] for file in self.kept) / (self.seconds or 1)
+
+    @property
+    def rms_dbfs(self) -> dict[str, float]:
+        """The 5th, 50th and 95th percentile of the recordings' RMS levels."""
+        found = [file["rms_dbfs"] for file in self.kept]
+        if not found:
+            return {}
+        values = np.percentile(found, PERCENTILES)
+        return {f"p{p}": round(float(v), 2) for p, v in zip(PERCENTILES, values, strict=True)}
+
     def count(self, fact: str) -> dict[str, int]:
         """How many kept files have each value of a fact, such as `channels`."""
-        counts = Counter(str(file[fact]) for file in self.kept if fact in file)
-        return dict(sorted(counts.items()))
+        counts = Counter(file[fact] for file in self.kept if fact in file)
+        return {str(value): counts[value] for value in sorted(counts)}
+
+    def having(self, fact: str, above: float = 0) -> list[dict[str, Any]]:
+        """Kept files whose fact is beyond a bound, either way."""
+        return [file for file in self.kept if abs(file.get(fact, 0)) > above]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and dicts for JSON: totals first, then every file."""
@@ -68,6 +108,7 @@ class Report:
             "format_version": FORMAT_VERSION,
             "layout": self.layout,
             "sample_rate": self.sample_rate,
+            "found": len(self.files) + self.ignored + sum(count for _, count in self.left_out),
             "kept": len(self.kept),
             "dropped": len(self.dropped),
             "ignored": self.ignored,
@@ -79,39 +120,99 @@ class Report:
             "sample_rates_met": self.count("sample_rate"),
             "channels_met": self.count("channels"),
             "formats_met": self.count("format"),
-            "clipped_files": sum(file.get("clipped", 0) > 0 for file in self.kept),
+            "rms_dbfs": self.rms_dbfs,
+            "silence": round(self.silence, 4),
+            "full_scale_files": len(self.having("clipped")),
+            "clipped_files": len(self.having("clipped_runs")),
+            "offset_files": len(self.having("dc_offset", OFFSET)),
+            "duplicates": self.duplicates,
             "files": list(self.files),
         }
+
+
+def add(corpus: Path, name: str, tree: dict[str, Any]) -> None:
+    """Puts one more entry before the files in a corpus's report.json."""
+    path = corpus / FILE
+    report = json.loads(path.read_text(encoding="utf-8"))
+    files = report.pop("files")
+    beside = path.with_name(FILE + ".partial")
+    text = json.dumps(report | {name: tree, "files": files}, indent=1) + "\n"
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
     """A table for people: what, and how much of it."""
     rows = [
         ("layout", report.layout),
-        ("kept", f"{len(report.kept)} recordings, {_duration(report.seconds)}"),
-        ("dropped", _dropped(report)),
-        ("no sound files", str(report.ignored)),
+        ("kept", f"{_recordings(report.kept)}, {_duration(report.seconds)}"),
+        ("dropped", str(len(report.dropped))),
+        *_some([f"{file['name']}: {file['reason']}" for file in report.dropped]),
+        ("not sound", f"{report.ignored} by their endings, not opened"),
     ]
     rows += [(f"left out by {name}", str(count)) for name, count in report.left_out]
     for name, split in report.splits.items():
         rows.append((f"split {name}", f"{split['recordings']:.0f}, {_duration(split['seconds'])}"))
     for name, counts in report.labels.items():
-        values = list(counts)
-        more = ", ..." if len(values) > 5 else ""
-        rows.append((f"label {name}", f"{len(values)}: " + ", ".join(values[:5]) + more))
-    met = report.count("sample_rate")
-    rows.append(("sample rate", f"{report.sample_rate} Hz, from " + ", ".join(met)))
-    clipped = sum(file.get("clipped", 0) > 0 for file in report.kept)
-    if clipped:
-        rows.append(("clipped", f"{clipped} recordings went beyond full scale"))
+        rows.append((f"label {name}", f"{len(counts)}: {_counts(counts)}"))
+    rows += [
+        ("sample rate", f"{report.sample_rate} Hz, from " + _counts(report.count("sample_rate"))),
+        ("channels", _counts(report.count("channels"))),
+        ("formats", _counts(report.count("format"))),
+    ]
+    return rows + _heard(report)
+
+
+def _heard(report: Report) -> list[tuple[str, str]]:
+    levels = ", ".join(f"{level:.1f}" for level in report.rms_dbfs.values())
+    rows = [
+        ("loudness", f"{levels} dBFS RMS (5th, 50th, 95th percentile)"),
+        ("silence", f"{100 * report.silence:.1f} % of the time, frames below -60 dBFS"),
+    ]
+    if at := report.having("clipped"):
+        samples = sum(file["clipped"] for file in at)
+        rows.append(("full scale", f"reached by {_recordings(at)}, in {samples} samples"))
+    if flat := report.having("clipped_runs"):
+        runs, worst = sum(file["clipped_runs"] for file in flat), _worst(flat, "clipped_runs")
+        rows.append(("clipped", f"{_recordings(flat)}, flat there {runs} times, most {worst}"))
+    if short := report.having("missing_frames"):
+        worst = _worst(short, "missing_frames")
+        rows.append(("cut short", f"{_recordings(short)}, of what is announced, most {worst}"))
+    if offset := report.having("dc_offset", OFFSET):
+        worst = _worst(offset, "dc_offset")
+        rows.append(("DC offset", f"{_recordings(offset)} beyond {OFFSET:g}, most {worst}"))
+        rows.append(("", "--highpass takes it out"))
+    if report.duplicates:
+        rows.append(("the same sound", f"{len(report.duplicates)} times, all kept"))
+        rows += _some([_shortened(names, " = ") for names in report.duplicates])
     return rows
 
 
-def _dropped(report: Report) -> str:
-    if not report.dropped:
-        return "0"
-    first = report.dropped[0]
-    return f"{len(report.dropped)}, such as {first['name']}: {first['reason']}"
+def _recordings(files: list[dict[str, Any]]) -> str:
+    return f"{len(files)} recording" + "s" * (len(files) != 1)
+
+
+def _worst(files: list[dict[str, Any]], fact: str) -> str:
+    return max(files, key=lambda file: abs(file[fact]))["name"]
+
+
+def _some(lines: list[str]) -> list[tuple[str, str]]:
+    """Rows without a name, for the first few."""
+    rows = [("", line) for line in lines[:_SHOWN]]
+    if len(lines) > _SHOWN:
+        rows.append(("", f"and {len(lines) - _SHOWN} more, in {FILE}"))
+    return rows
+
+
+def _shortened(words: list[str], between: str = ", ") -> str:
+    more = f" and {len(words) - _WORDS} more" if len(words) > _WORDS else ""
+    return between.join(words[:_WORDS]) + more
+
+
+def _counts(counts: dict[str, int]) -> str:
+    """The commonest values with their counts."""
+    common = sorted(counts.items(), key=lambda item: -item[1])
+    return _shortened([f"{value} ({count})" for value, count in common])
 
 
 def _duration(seconds: float) -> str:

@@ -6,17 +6,23 @@ how much of the shards is whole, and the work goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wavegen.data import lock
+
 MAX_SAMPLES = 2**28  # of a shard; a longer recording has a shard of its own
 JOURNAL = "journal.jsonl"
+SPOOL = "spool"  # folder of what is not yet in a shard
 DTYPE = np.dtype("<i2")
+_BLOCK = 1 << 20  # samples copied at once
 
 
 def path_of(folder: Path, split: str, shard: int) -> Path:
@@ -48,8 +54,7 @@ class Store:
         self.entries, size = _read_journal(folder / JOURNAL, fingerprint)
         if size == 0 or [e["name"] for e in self.entries] != names[: len(self.entries)]:
             self.entries = []
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            _empty(folder)
             first = (json.dumps({"fingerprint": fingerprint}) + "\n").encode()
             (folder / JOURNAL).write_bytes(first)
             size = len(first)
@@ -58,10 +63,14 @@ class Store:
         self._journal.truncate(size)
         self._journal.seek(size)
 
-    def add(self, entry: dict[str, Any], split: str, samples: np.ndarray | None) -> None:
-        """Keeps samples and journals the entry; without samples, only the entry."""
-        if samples is not None:
-            entry |= self.append(split, samples)
+    def add(self, entry: dict[str, Any], split: str, samples: np.ndarray | Path | None) -> None:
+        """Keeps samples, or those in a file, which goes; journals the entry in any case."""
+        if isinstance(samples, Path):
+            count = samples.stat().st_size // DTYPE.itemsize
+            entry |= self.append(split, count, _stored(samples, 0, count))
+            samples.unlink()
+        elif samples is not None:
+            entry |= self.append(split, len(samples), [samples])
         self._journal.write((json.dumps(entry) + "\n").encode())
         self._journal.flush()
         self.entries.append(entry)
@@ -69,11 +78,12 @@ class Store:
     def append(
         self,
         split: str,
-        samples: np.ndarray,  # [num_samples] int16
+        num_samples: int,
+        blocks: Iterable[np.ndarray],  # int16, num_samples in all
     ) -> dict[str, Any]:
         """Samples at the end of a split; returns their `split`, `shard`, `offset`, `length`."""
         shard, end = self._ends.get(split, (0, 0))
-        if end and end + len(samples) > MAX_SAMPLES:
+        if end and end + num_samples > MAX_SAMPLES:
             shard, end = shard + 1, 0
         path = path_of(self.folder, split, shard)
         path.parent.mkdir(exist_ok=True)
@@ -81,15 +91,16 @@ class Store:
             if end == 0:
                 file.truncate(0)
                 file.write(header(0))
-            file.write(samples.astype(DTYPE).tobytes())
-        self._ends[split] = shard, end + len(samples)
-        return {"split": split, "shard": shard, "offset": end, "length": len(samples)}
+            for block in blocks:
+                file.write(block.astype(DTYPE, copy=False).tobytes())
+        self._ends[split] = shard, end + num_samples
+        return {"split": split, "shard": shard, "offset": end, "length": num_samples}
 
-    def read(self, entry: dict[str, Any]) -> np.ndarray:  # [num_samples] int16
-        """The samples of an entry."""
+    def move(self, entry: dict[str, Any], split: str) -> dict[str, Any]:
+        """The samples of an entry once more, in another split; returns what `append` does."""
         path = path_of(self.folder, entry["split"], entry["shard"])
         start = HEADER_BYTES + entry["offset"] * DTYPE.itemsize
-        return np.fromfile(path, DTYPE, entry["length"], offset=start)
+        return self.append(split, entry["length"], _stored(path, start, entry["length"]))
 
     def patch_headers(self) -> None:
         """Gives every shard its true header."""
@@ -100,7 +111,9 @@ class Store:
 
     def close(self) -> None:
         """Lets go of the journal; what it holds stays for another run."""
-        self._journal.close()
+        # A full disk fails a second time here, at the line that it has failed at before.
+        with contextlib.suppress(OSError):
+            self._journal.close()
 
     def _cut_to_journal(self) -> dict[str, tuple[int, int]]:
         """Removes what was written after the last journal line; returns the ends."""
@@ -119,6 +132,23 @@ class Store:
             else:
                 path.unlink()
         return ends
+
+
+def _stored(path: Path, start: int, num_samples: int) -> Iterator[np.ndarray]:
+    """int16 samples in a file, from a byte on, block by block."""
+    for done in range(0, num_samples, _BLOCK):
+        count = min(_BLOCK, num_samples - done)
+        yield np.fromfile(path, DTYPE, count, offset=start + done * DTYPE.itemsize)
+
+
+def _empty(folder: Path) -> None:
+    """Leaves nothing in a folder but the lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != lock.FILE:
+            path.unlink()
 
 
 def _read_journal(path: Path, fingerprint: str) -> tuple[list[dict[str, Any]], int]:

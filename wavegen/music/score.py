@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wavegen.errors import WavegenError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a data set has millions
 class Note:
     """One key held: times in seconds, MIDI pitch 0 to 127, velocity 1 to 127."""
 

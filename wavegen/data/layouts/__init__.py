@@ -5,14 +5,32 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from wavegen.data.layouts import folder, nsynth, synthetic
+from wavegen.data.layouts import (
+    fma,
+    folder,
+    maestro,
+    musicnet,
+    nsynth,
+    soundfont,
+    speech,
+    synthetic,
+)
 from wavegen.data.layouts.recordings import Dropped, Found, Ignored, Recording
 from wavegen.errors import WavegenError
 
 __all__ = ["LAYOUTS", "Dropped", "Found", "Ignored", "Recording", "find", "name_of", "renamed"]
 
 # In the order in which `auto` asks them; each has `recognises(source)` and `find(source, exclude)`.
-LAYOUTS = {"synthetic": synthetic, "nsynth": nsynth, "folder": folder}
+LAYOUTS = {
+    "synthetic": synthetic,
+    "nsynth": nsynth,
+    "maestro": maestro,
+    "musicnet": musicnet,
+    "fma": fma,
+    "speech": speech,
+    "soundfont": soundfont,
+    "folder": folder,
+}
 
 
 def name_of(source: Path, layout: str = "auto") -> str:
@@ -31,8 +49,18 @@ def name_of(source: Path, layout: str = "auto") -> str:
 
 
 def find(source: Path, layout: str, exclude: tuple[Path, ...] = ()) -> Found:
-    """What `source` holds, read as the named layout; never looks into `exclude`."""
-    return LAYOUTS[layout].find(source, exclude)
+    """What `source` holds, read as the named layout; never looks into `exclude`.
+
+    Of recordings with the same name, as an index may have them, the first is taken.
+    """
+    names: set[str] = set()
+    for item in LAYOUTS[layout].find(source, exclude):
+        if isinstance(item, Recording) and item.name in names:
+            yield Dropped(item.name, "another recording has the same name")
+            continue
+        if isinstance(item, Recording):
+            names.add(item.name)
+        yield item
 
 
 def renamed(item: Recording | Dropped | Ignored, prefix: str) -> Recording | Dropped | Ignored:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Iterator
+import math
 from pathlib import Path
+from typing import Any
 
 from wavegen.audio import files
-from wavegen.data.layouts.recordings import SUFFIXES, Dropped, Found, Ignored, Recording
+from wavegen.data.layouts import tables
+from wavegen.data.layouts.paths import walk
+from wavegen.data.layouts.recordings import SUFFIXES, Dropped, Found, Ignored, Recording, attempt
+from wavegen.errors import WavegenError
+from wavegen.music import midi
+
+TABLE = "labels.csv"
+_FILE_COLUMNS = ("file", "path", "name")  # of the table; the first that it has names the files
+_SCORES = (".mid", ".midi", ".MID", ".MIDI")
 
 
 def recognises(source: Path) -> bool:
@@ -19,52 +27,94 @@ def recognises(source: Path) -> bool:
 def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
     """Every file with a sound's ending or none, labelled with the `folder` it lies in.
 
+    More labels come from labels.csv in `source` (a column file, path or name, with or
+    without the files' endings; each other column is a label) and from a .json of the
+    file's name beside it (one object of texts and numbers); notes from a .mid or .midi
+    beside it. Where these are broken the recording is dropped, never kept without them.
     Names are paths below `source`. Links are followed, each folder is entered once, and
     the folders in `exclude` never.
     """
     if source.is_file():
-        yield Recording(source.name, functools.partial(files.read_with_facts, source), source)
+        yield attempt(source.name, source.parent, lambda: _recording(source, source.name, {}))
         return
-    for path in _walk(source, exclude):
+    table = _table(source / TABLE)
+    used: set[str] = set()
+    for path in walk(source, exclude):
         if isinstance(path, OSError):
             yield Dropped(_name(Path(path.filename), source), f"cannot be read: {path.strerror}")
             continue
         name = _name(path, source)
         if path.name.startswith("."):
             if path.suffix.lower() in SUFFIXES:
-                yield Dropped(name, "a hidden file")
+                yield Dropped(name, "a hidden file: its name begins with a dot")
             else:
                 yield Ignored(name)
         elif path.suffix and path.suffix.lower() not in SUFFIXES:
             yield Ignored(name)
+        elif not path.exists():
+            yield Dropped(name, "a link to a file that does not exist")
         else:
-            yield Recording(
-                name=name,
-                load=functools.partial(files.read_with_facts, path),
-                path=path,
-                labels={"folder": path.parent.name or path.parent.resolve().name},
+            key = name if name in table else name.removesuffix(path.suffix)
+            used.add(key)
+            labels = {"folder": path.parent.name or path.parent.resolve().name}
+            labels |= table.get(key, {})
+            yield attempt(name, source, functools.partial(_recording, path, name, labels))
+    for name in sorted(table.keys() - used):
+        yield Dropped(name, f"{TABLE} names it, but there is no such sound file")
+
+
+def _recording(path: Path, name: str, labels: dict[str, str]) -> Recording:
+    """With what lies beside the file."""
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        labels = labels | _labels(beside)
+    score = next(
+        (path.with_suffix(ending) for ending in _SCORES if path.with_suffix(ending).is_file()), None
+    )
+    return Recording(
+        name=name,
+        load=functools.partial(files.Blocks, path),
+        path=path,
+        labels=labels,
+        notes=midi.read(score).notes if score else (),
+    )
+
+
+def _table(path: Path) -> dict[str, dict[str, str]]:
+    """The labels of each file that labels.csv names; none where there is no such table."""
+    if not path.is_file():
+        return {}
+    table: dict[str, dict[str, str]] = {}
+    for row in tables.rows(path):
+        column = next((column for column in _FILE_COLUMNS if column in row), None)
+        if column is None:
+            raise WavegenError(
+                f"{path} has no column " + " or ".join(_FILE_COLUMNS),
+                "a column of files, counted from the folder it lies in; others are labels",
+                "rename a column, or the table if it is no table of labels",
             )
+        name = row.pop(column).removeprefix("./")
+        if name in table:
+            raise WavegenError(f"{path} names {name} twice", "a row for each file")
+        table[name] = {label: value for label, value in row.items() if label and value}
+    return table
+
+
+def _labels(path: Path) -> dict[str, str]:
+    """The labels in a .json beside a file; null is none."""
+    wanted = "one JSON object of texts and numbers"
+    tree = tables.read_json(path, wanted)
+    if not isinstance(tree, dict):
+        raise WavegenError(f"{path} holds no JSON object", wanted)
+    return {name: _text(path, name, value) for name, value in tree.items() if value is not None}
+
+
+def _text(path: Path, name: str, value: Any) -> str:
+    is_number = type(value) is int or (type(value) is float and math.isfinite(value))
+    if not name or not (is_number or isinstance(value, str)) or value == "":
+        raise WavegenError(f"{path} has '{name}': {value!r:.60}", "a text or a number")
+    return str(value)
 
 
 def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()
-
-
-def _walk(source: Path, exclude: tuple[Path, ...]) -> Iterator[Path | OSError]:
-    """Every file below `source`, in the order of the names; errors for unreadable folders."""
-    entered = {_identity(folder) for folder in exclude if folder.exists()}
-    errors: list[OSError] = []
-    for here, folders, names in os.walk(source, onerror=errors.append, followlinks=True):
-        if _identity(Path(here)) in entered:
-            folders.clear()
-            continue
-        entered.add(_identity(Path(here)))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(names))
-    yield from errors
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    """What tells a folder from all others, whatever links lead to it."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino

@@ -1,19 +1,21 @@
-"""Layout `nsynth`: folders with examples.json and audio/<note_str>.wav, one note each."""
+"""Layout `nsynth`: folders with examples.json and audio/<note_str>.wav, or TFRecord files."""
 
 from __future__ import annotations
 
 import functools
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 from wavegen.audio import files
-from wavegen.data.layouts.recordings import SUFFIXES, Dropped, Found, Recording
+from wavegen.data.layouts import nsynth_records
+from wavegen.data.layouts.paths import leads_out
+from wavegen.data.layouts.recordings import SPLITS, SUFFIXES, Dropped, Found, Recording
+from wavegen.data.layouts.tables import read_json
 from wavegen.errors import WavegenError
 from wavegen.music.score import Note
 
 HOLD_SECONDS = 3.0  # NSynth holds each key for this long, then lets it ring for a second
-SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test"}
 FIELDS: dict[str, type] = {
     "note": int,
     "note_str": str,
@@ -34,9 +36,12 @@ _NUM_QUALITIES = 10
 
 
 def recognises(source: Path) -> bool:
-    """Whether examples.json lies here, or one folder down with no sound files beside."""
-    if not source.is_dir():
-        return False
+    """Whether an examples.json, or a TFRecord file named after NSynth, lies here.
+
+    An examples.json one folder down will do, where no sound files lie beside that folder.
+    """
+    if any("nsynth" in path.name for path in _tfrecords(source)):
+        return True
     if (source / "examples.json").is_file():
         return True
     return bool(_parts(source)) and not any(
@@ -45,27 +50,37 @@ def recognises(source: Path) -> bool:
 
 
 def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
-    """Every note of one split folder, or of all those that lie in `source`.
+    """Every note of one split folder or TFRecord file, or of all those that lie in `source`.
 
-    A folder whose name ends in train, valid or test is that split; any other is train.
-    Labels are instrument, instrument_family, instrument_source and qualities.
+    A folder whose name ends in train, valid or test is that split, and so is a file
+    -train.tfrecord; any other is train. Labels are instrument, instrument_family,
+    instrument_source and qualities.
     """
     parts = [source] if (source / "examples.json").is_file() else _parts(source)
-    if not parts:
+    tfrecords = _tfrecords(source)
+    if not parts and not tfrecords:
         raise WavegenError(
-            f"{source} has no examples.json, nor has a folder in it",
-            "NSynth's json/wav archive, unpacked",
+            f"{source} has no examples.json, nor has a folder in it, and no .tfrecord",
+            "NSynth's json/wav archive, unpacked, or its TFRecord files",
             "take --layout folder for plain sound files",
         )
     for part in parts:
         try:
             entries = _entries(part / "examples.json")
         except WavegenError as error:
-            if len(parts) == 1:
+            if len(parts) == 1 and not tfrecords:
                 raise
             yield Dropped(part.name, error.came)
             continue
         yield from _notes(part, entries)
+    for path in tfrecords:
+        yield from _recorded(path)
+
+
+def _tfrecords(source: Path) -> list[Path]:
+    """A file itself, or all in a folder, the shards of a split in their order."""
+    paths = sorted(source.glob("*.tfrecord*")) if source.is_dir() else [source]
+    return [path for path in paths if nsynth_records.is_file(path)]
 
 
 def _parts(source: Path) -> list[Path]:
@@ -76,10 +91,7 @@ def _parts(source: Path) -> list[Path]:
 
 def _entries(path: Path) -> dict[str, Any]:
     wanted = "NSynth's index: one JSON object, a note under each name"
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WavegenError(f"{path} is not whole JSON: {error}", wanted) from None
+    entries = read_json(path, wanted)
     if not isinstance(entries, dict):
         raise WavegenError(f"{path} holds a {type(entries).__name__}", wanted)
     if not entries:
@@ -101,7 +113,7 @@ def _notes(part: Path, entries: dict[str, Any]) -> Found:
         path = part / "audio" / f"{name}.wav"
         yield Recording(
             name=name,
-            load=functools.partial(files.read_with_facts, path),
+            load=functools.partial(files.Blocks, path),
             path=path,
             split=split,
             labels=_labels(entry),
@@ -109,6 +121,23 @@ def _notes(part: Path, entries: dict[str, Any]) -> Found:
         )
     for name in sorted(sounds - entries.keys()):
         yield Dropped(name, "there is no entry for it in examples.json")
+
+
+def _recorded(path: Path) -> Found:
+    word = re.search("-(" + "|".join(SPLITS) + r")\b", path.name)
+    for name, entry, offset, length, reason in nsynth_records.notes(path):
+        reason = reason or _reason(name, entry)
+        if reason:
+            yield Dropped(name, reason)
+            continue
+        yield Recording(
+            name=name,
+            load=functools.partial(nsynth_records.load, path, offset, length),
+            path=path,
+            split=SPLITS[word[1]] if word else "train",
+            labels=_labels(entry),
+            notes=(Note(0.0, HOLD_SECONDS, entry["pitch"], entry["velocity"]),),
+        )
 
 
 def _labels(entry: dict[str, Any]) -> dict[str, str]:
@@ -138,7 +167,7 @@ def _reason(name: str, entry: Any) -> str:
         return "'qualities_str' must be a list of texts"
     if entry["note_str"] != name:
         return f"'note_str' is '{entry['note_str']}', but its name is '{name}'"
-    if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
+    if leads_out(name):
         return "its name leads out of the audio folder"
     try:
         Note(0.0, HOLD_SECONDS, entry["pitch"], entry["velocity"])

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from wavegen.audio.files import Blocks
+from wavegen.errors import WavegenError
 from wavegen.music.score import Note
 
-# [num_samples] float32 mono at the rate asked for, and facts for the report
-Load = Callable[[int], tuple[np.ndarray, dict[str, Any]]]
+# At the rate asked for: a file in blocks, however long it is, or what is made,
+# [num_samples] float32 mono and facts for the report
+Load = Callable[[int], Blocks | tuple[np.ndarray, dict[str, Any]]]
 
 # Endings of sound files. Others are counted, not opened; of these, what libsndfile cannot
 # read is dropped with a reason, so that nobody wonders where a folder of .m4a went.
@@ -23,6 +26,15 @@ SUFFIXES = frozenset(
         *("aifc", "au", "snd", "caf", "sf", "voc", "m4a", "mp4", "aac", "wma"),
     )
 )
+
+# What data sets call their splits, and what a corpus calls them.
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -53,3 +65,18 @@ class Ignored:
 
 
 Found = Iterator[Recording | Dropped | Ignored]
+
+
+def attempt(name: str, root: Path, make: Callable[[], Recording]) -> Recording | Dropped:
+    """What `make` makes, or, where it raises WavegenError, why not; paths counted from `root`."""
+    try:
+        return make()
+    except WavegenError as error:
+        return Dropped(name, error.came.replace(f"{root}/", "") if root.name else error.came)
+
+
+def split_of(word: str) -> str:
+    """A corpus's name for a data set's split; WavegenError where it is none."""
+    if word not in SPLITS:
+        raise WavegenError(f"its split is '{word}'", "one of: " + ", ".join(SPLITS))
+    return SPLITS[word]

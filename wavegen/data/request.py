@@ -1,0 +1,127 @@
+"""What `prepare` is given: its paths, checked and looked through, and the words when that fails."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from wavegen.audio import cleaning as cleanings
+from wavegen.audio import files
+from wavegen.audio.cleaning import Cleaning
+from wavegen.data import layouts, lock, selection, shards
+from wavegen.data.report import Report
+from wavegen.errors import WavegenError
+
+_REASONS_SHOWN = 5
+
+
+def partial_of(out: Path) -> Path:
+    """Where the corpus `out` lies while it is made."""
+    return out.with_name(out.name + ".partial")
+
+
+def check_place(out: Path) -> None:
+    """Refuses a place where no corpus can be made."""
+    if out.name in ("", ".."):  # has no name to write beside
+        raise WavegenError(f"{out} exists", "the name of a folder that is not there yet")
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+        is_corpus = (out / "manifest.json").is_file()
+        raise WavegenError(
+            f"{out} exists" + (" and holds a corpus" if is_corpus else ""),
+            "the name of a folder that is not there yet",
+            "choose another name, or remove it first",
+        )
+    partial = partial_of(out)
+    if not partial.is_dir():
+        files.make_room(partial)
+    # A prepare that was killed at once has left its lock and nothing else.
+    elif {path.name for path in partial.iterdir()} - {lock.FILE} and not (
+        partial / shards.JOURNAL
+    ).is_file():
+        raise WavegenError(
+            f"{partial} is in the way: it is not the unfinished work of a prepare",
+            "a free name to work under",
+            "move it, or choose another --out",
+        )
+
+
+def check_asked(
+    sources: Sequence[str | Path],
+    sample_rate: int,
+    pitches: tuple[int, int] | None,
+    limit: int | None,
+    cleaning: Cleaning,
+) -> None:
+    """Refuses values that make no sense."""
+    if not files.LOWEST_RATE <= sample_rate <= 384_000:
+        raise WavegenError(f"the sample rate is {sample_rate} Hz", "1000 to 384000 Hz")
+    if pitches and not 0 <= pitches[0] <= pitches[1] <= 127:
+        raise WavegenError(f"the pitches are {pitches[0]}-{pitches[1]}", "LOW-HIGH within 0-127")
+    if limit is not None and limit < 1:
+        raise WavegenError(f"the limit is {limit}", "at least 1 recording")
+    if cleaning.normalize == "loudness":
+        cleanings.check_loudness_rate(sample_rate)
+    resolved = [Path(source).resolve() for source in sources]
+    if len(set(resolved)) < len(resolved):
+        raise WavegenError("a source is named twice", "each folder once")
+
+
+def find(
+    sources: Sequence[str | Path],
+    layout: str,
+    exclude: tuple[Path, ...],
+    pitches: tuple[int, int] | None,
+    labels: dict[str, tuple[str, ...]],
+    limit: int | None,
+) -> tuple[selection.Selection, str]:
+    """What is to be read, looking into no folder of `exclude`; the names of the layouts met."""
+    roots = [Path(source) for source in sources]
+    if not roots:
+        if layout != "synthetic":
+            raise WavegenError("no source was named", "at least one folder of recordings")
+        roots = [Path("synthetic")]
+    names = [layouts.name_of(root, layout) for root in roots]
+    found: list[layouts.Recording | layouts.Dropped | layouts.Ignored] = []
+    for root, name in zip(roots, names, strict=True):
+        prefix = f"{root.resolve().name}/" if len(roots) > 1 else ""
+        found += [layouts.renamed(item, prefix) for item in layouts.find(root, name, exclude)]
+    return selection.select(found, pitches, labels, limit), "+".join(sorted(set(names)))
+
+
+def nothing_kept(sources: Sequence[str | Path], report: Report) -> WavegenError:
+    """What is said where not one recording could be kept."""
+    came = ["no recording could be kept from " + (", ".join(map(str, sources)) or report.layout)]
+    came += [f"  {file['name']}: {file['reason']}" for file in report.dropped[:_REASONS_SHOWN]]
+    if len(report.dropped) > _REASONS_SHOWN:
+        came.append(f"  and {len(report.dropped) - _REASONS_SHOWN} more")
+    came += [f"  left out by {name}: {count}" for name, count in report.left_out]
+    if report.ignored:
+        came.append(f"  files that are no sound: {report.ignored}")
+    wanted = "sound files such as WAV, FLAC, OGG, MP3 or AIFF"
+    if report.left_out and not report.dropped:
+        wanted = "recordings that the filters let through"
+    return WavegenError("\n".join(came), wanted)
+
+
+def taken(out: Path, holder: str) -> WavegenError:
+    """What is said where another process is at work on the same corpus."""
+    process = f" (process {holder})" if holder else ""
+    return WavegenError(
+        f"another prepare{process} is making {out}",
+        "one at a time",
+        "wait until it is done, or choose another --out",
+    )
+
+
+def unwritable(partial: Path, error: OSError) -> WavegenError:
+    """What is said where the unfinished corpus cannot be written to."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "the disk is full" if full else error.strerror or str(error)
+    return WavegenError(
+        f"cannot write {error.filename or partial}: {reason}",
+        "room for the corpus: 2 bytes a sample" if full else "a place that can be written to",
+        "make room and run the same again: it goes on where it stopped"
+        if full
+        else "see to that and run the same again: it goes on where it stopped",
+    )
