@@ -1,4 +1,3 @@
-import contextlib
 import json
 import random
 import struct
@@ -188,14 +187,21 @@ def test_a_folder_a_missing_file_and_a_huge_one_are_refused(tmp_path, monkeypatc
 
 def test_damage_anywhere_gives_notes_or_words_but_nothing_else(tmp_path):
     whole = raw(tmp_path, LONG.replace(b"\xff\xff\xff\x7f", b"\x64")).read_bytes()
-    draw = random.Random(0)
-    for _ in range(300):
-        data = bytearray(whole[: draw.randint(1, len(whole))])
-        for _ in range(draw.randint(1, 4)):
-            data[draw.randrange(len(data))] = draw.randrange(256)
-        (tmp_path / "a.mid").write_bytes(data)
-        with contextlib.suppress(WavegenError):
-            midi.read(tmp_path / "a.mid")
+    draw, refused, heard, path = random.Random(0), [], [], tmp_path / "a.mid"
+    for turn in range(400):
+        size = draw.randint(1, len(whole)) if turn % 4 == 0 else len(whole)
+        data = bytearray(whole[:size])
+        data[draw.randrange(size)] = draw.randrange(256)
+        path.write_bytes(data)
+        try:
+            heard.append(midi.read(path))
+        except WavegenError as error:
+            refused.append(error.came)
+    assert all(str(path) in words for words in refused)
+    for score in heard:
+        assert all(note.duration_seconds > 0 for note in score.notes)
+        assert all(note.end_seconds <= midi.MAX_SECONDS for note in score.notes)
+    assert min(len(refused), len(heard)) > 50  # of 400
 
 
 def test_hostile_files_give_notes_or_words(shared_data):
