@@ -204,6 +204,16 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
         before = now
 
 
+def test_the_predictor_hears_the_periods_of_the_notes_in_samples():
+    """At 1000 Hz and frames of 8 ms; training hears the same, see tests/data/test_batches.py."""
+    trained = make("periodic")
+    score = Score((Note(0.016, 0.01, 69, 90), Note(0.05, 9.0, 57, 90)))
+    request = dataclasses.replace(request_of(trained, batch=1), scores=(score,))
+    heard = np.concatenate([p.periods for p in blocks.stretches(trained, request, True)], axis=1)
+    expected = [0] * 2 + [1000 / 440] * 4 + [1000 / 220] * (FRAMES - 6)
+    np.testing.assert_allclose(heard[0, :FRAMES], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_stream_does_not_depend_on_who_shares_the_batch(name, precision):
