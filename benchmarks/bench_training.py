@@ -91,6 +91,7 @@ def _batch(config: Config, size: int, window: int) -> Batch:
         notes=np.zeros((size, frames, 0), np.float32),
         periods=np.zeros((size, frames), np.float32),
         labels=np.zeros((size, 0), np.int32),
+        acoustics=np.zeros((size, frames, 0), np.float32),
     )
 
 

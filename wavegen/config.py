@@ -22,7 +22,9 @@ from typing import Any
 
 from wavegen.errors import WavegenError
 
-SIGNALS = ("notes", "past")
+# Signals measured in a recording, and how many numbers each has in a frame: wavegen.audio.signals
+ACOUSTIC = {"mel": 64, "mfcc": 20, "f0_loudness": 2}
+SIGNALS = ("notes", "past", *ACOUSTIC)
 CELLS = ("lstm", "gru")
 FOLLOWED = ("past", "notes")
 
@@ -116,6 +118,21 @@ class Conditioner:
         """Whether there is a conditioner at all; without signals the model is unconditional."""
         return bool(self.signals or self.labels)
 
+    @property
+    def acoustic(self) -> tuple[str, ...]:
+        """The signals that are measured in a recording, which it then has to be given."""
+        return tuple(name for name in self.signals if name in ACOUSTIC)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is changed at random in the recordings of each training window; see wavegen.data."""
+
+    gain_db: float = _in(0, 40, default=0.0)  # up to so much louder or softer
+    polarity_fraction: float = _in(0, 1, default=0.0)  # share of windows that are turned over
+    delay_samples: int = _in(0, default=0)  # up to so late, less than a frame
+    transpose_semitones: int = _in(0, 24, default=0)  # up to so far up or down, notes as well
+
 
 @dataclass(frozen=True)
 class Training:
@@ -148,6 +165,7 @@ class Config:
     audio: Audio = Audio()
     model: Model = Model()
     conditioner: Conditioner = Conditioner()
+    augmentation: Augmentation = Augmentation()
     training: Training = Training()
 
     def __post_init__(self) -> None:
@@ -161,6 +179,13 @@ class Config:
                 f"model.hop_length ({hop})",
                 "whole frames in a crop",
                 f"take {max(1, round(crop / hop)) * hop}",
+            )
+        if self.augmentation.delay_samples >= hop:
+            raise WavegenError(
+                f"augmentation.delay_samples is {self.augmentation.delay_samples}, "
+                f"a frame (model.hop_length) {hop} samples",
+                "a delay of less than a frame: a longer one only moves the frames",
+                f"take up to {hop - 1}",
             )
         repeated = {name for name in self.conditioner.labels if name in SIGNALS}
         if repeated or len(set(self.conditioner.labels)) < len(self.conditioner.labels):

@@ -119,3 +119,19 @@ def plain_run(sines, plain):
     path = sines.parent / "run"
     succeed("train", "tiny", "--data", sines, "--run", path, "--steps", 4, *plain)
     return path
+
+
+@pytest.fixture(scope="session")
+def following_run(sines, small):
+    """A run of two steps that hears the pitch, loudness and spectrum of a recording."""
+    path = sines.parent / "following"
+    heard = (
+        "--set",
+        'conditioner.signals=["f0_loudness", "mel"]',
+        "--set",
+        "conditioner.labels=[]",
+    )
+    changed = ("--set", "augmentation.transpose_semitones=2", "--set", "augmentation.gain_db=6")
+    words = (*small, *heard, *changed)
+    succeed("train", "tiny", "--data", sines, "--run", path, "--steps", 2, *words)
+    return path

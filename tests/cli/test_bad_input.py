@@ -13,7 +13,7 @@ RATE = 8000
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory, sine, corpus, run, plain_run, sines):
+def world(tmp_path_factory, sine, corpus, run, plain_run, following_run, sines):
     """A folder of things that are not what they should be; its names stand in the lines below."""
     here = tmp_path_factory.mktemp("world")
     sine(here / "good" / "a.wav")
@@ -45,6 +45,7 @@ def world(tmp_path_factory, sine, corpus, run, plain_run, sines):
         if file.is_file() and file.stat().st_size > 500:
             file.write_bytes(b"damaged")
     links = {"corpus": corpus, "run": run, "plain": plain_run, "sines": sines}
+    links["following"] = following_run
     for name, target in links.items():
         (here / name).symlink_to(target)
     return here
@@ -166,6 +167,13 @@ WRONG = [
     ("generate --run plain --out o.wav --seconds 1e-5", ["less than one sample at 8000 Hz"]),
     (PLAIN + "--out o.wav --pitch 60", ["--pitch 60", "does not hear notes"]),
     (PLAIN + "--out o.wav --label folder=in", ["no label 'folder'", "this model has none"]),
+    (PLAIN + "--out o.wav --like good/a.wav", ["--like good/a.wav", "follows no recording"]),
+    ("generate --run following --out o.wav", ["follows a recording (f0_loudness, mel)", "--like"]),
+    ("generate --run following --out o.wav --like text.wav", ["cannot be read as sound"]),
+    (
+        "train tiny --data corpus --run new --set augmentation.delay_samples=64",
+        ["delay_samples is 64", "take up to 63"],
+    ),
 ]
 
 

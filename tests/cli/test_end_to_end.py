@@ -207,3 +207,32 @@ def test_doctor_says_why_a_precision_does_not_work(wavegen, monkeypatch):
     ended = wavegen("doctor", "--json")
     assert "AVX-512 VNNI" in last_json(ended.out)["precisions"]["int8"]
     assert "int8      int8 needs the integer dot product" in ended.out
+
+
+def test_a_recording_is_followed_as_long_as_it_lasts(wavegen, following_run, sine, tmp_path):
+    low, high = (sine(tmp_path / f"{hz}.wav", hz, 0.4, 11_025) for hz in (200, 400))
+    make = ("generate", "--run", following_run, "--temperature", "0")
+    ended = wavegen(*make, "--like", low, "--out", tmp_path / "a.wav", "--json")
+    assert ended.code == 0, ended.err
+    assert last_json(ended.out)["like"] == "200.wav"
+    assert wavegen(*make, "--like", high, "--out", tmp_path / "b.wav").code == 0
+    a, b = samples_of(tmp_path / "a.wav"), samples_of(tmp_path / "b.wav")
+    assert len(a) == len(b) == round(0.4 * RATE)
+    assert (a != b).any()
+
+    # What comes after a primer hears the primer first, then the recording from its start.
+    primed = ("--primer", high, "--like", low, "--out", tmp_path / "c.wav")
+    assert wavegen(*make, *primed).code == 0
+    assert len(samples_of(tmp_path / "c.wav")) == 2 * len(a)
+
+    ended = wavegen(*make, "--like", low, "--seconds", "0.5", "--out", tmp_path / "d.wav")
+    assert "lasts 0.40 s; what is beyond follows silence" in ended.err
+    longer = samples_of(tmp_path / "d.wav")
+    # But for the last frames, which hear that the recording ends or goes on being silent.
+    assert (longer[: len(a) - 600] == a[: len(a) - 600]).all()
+    assert len(longer) == round(0.5 * RATE)
+
+
+def test_a_network_that_follows_is_evaluated_on_what_it_follows(wavegen, following_run, sines):
+    told = last_json(wavegen("evaluate", "--run", following_run, "--data", sines, "--json").out)
+    assert 0 < told["precisions"]["float32"]["bits_per_sample"] < 20

@@ -30,7 +30,7 @@ def draw(split, step, config=CONFIG):
 
 def drawn(split, step, config=CONFIG):
     """Which recordings and first frames a batch holds."""
-    return batches._draw(split, config, 7, step)
+    return batches._draw(split, config, 7, step)[:2]
 
 
 def test_batch_is_a_function_of_seed_and_step(train):
@@ -51,7 +51,8 @@ def test_shapes_and_types_are_those_of_the_config(train):
     assert batch.notes.shape == (12, total, 256)
     assert batch.labels.shape == (12, 1)
     assert batch.periods.shape == (12, total)
-    assert [a.dtype for a in batch] == [np.int32, *[np.float32] * 4, np.int32]
+    assert batch.acoustics.shape == (12, total, 0)
+    assert [a.dtype for a in batch] == [np.int32, *[np.float32] * 4, np.int32, np.float32]
 
 
 def test_windows_and_context_are_the_recording_and_silence_around_it(train):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from wavegen.config import Conditioner, Config, Model, Predictor, Training, Vocabulary
+from wavegen.config import ACOUSTIC, Conditioner, Config, Model, Predictor, Training, Vocabulary
 from wavegen.model import network
 from wavegen.model.network import Inputs
 from wavegen_kernels import weights
@@ -49,6 +49,7 @@ def inputs_of(config, batch=2, frames=9, seed=0):
     P = config.model.hop_length
     has_notes = "notes" in config.conditioner.signals
     notes = (rng.random((batch, frames, 256)) < 0.02) * rng.random((batch, frames, 256))
+    width = sum(ACOUSTIC[name] for name in config.conditioner.acoustic)
     return Inputs(
         codes=jnp.asarray(rng.integers(0, 256, (batch, frames * P)), jnp.int32),
         notes=jnp.asarray(notes if has_notes else notes[..., :0], jnp.float32),
@@ -56,6 +57,7 @@ def inputs_of(config, batch=2, frames=9, seed=0):
         valid=jnp.ones((batch, frames)),
         # Some of no note, some too short for a predictor's taps, some beyond its window.
         periods=jnp.asarray(np.maximum(rng.uniform(-3, 14, (batch, frames)), 0), jnp.float32),
+        acoustics=jnp.asarray(rng.normal(0, 1, (batch, frames, width)), jnp.float32),
     )
 
 
@@ -63,6 +65,9 @@ CONDITIONERS = {
     "none": Conditioner(),
     "notes": Conditioner(signals=("notes",), hidden_channels=6, signal_channels=5),
     "past": Conditioner(signals=("past",), hidden_channels=6, signal_channels=5),
+    "sound": Conditioner(
+        signals=("f0_loudness", "mfcc", "mel"), hidden_channels=6, signal_channels=5
+    ),
     "all": FULL,
     "all, gru": dataclasses.replace(FULL, cell="gru"),
 }
@@ -125,6 +130,7 @@ def test_chunks_equal_one_pass(name, model):
             inputs.labels,
             inputs.valid[:, first:last],
             inputs.periods[:, first:last],
+            inputs.acoustics[:, first:last],
         )
         logits, state = logits_of(net, part, state)
         parts.append(logits)
@@ -149,6 +155,7 @@ def test_stepwise_logits_equal_the_networks(name, model):
             inputs.labels,
             inputs.valid[:, here],
             inputs.periods[:, here],
+            inputs.acoustics[:, here],
         )
         carry, cond = condition(net, carry, one, before)
         if cond is None:
@@ -184,6 +191,7 @@ def test_context_before_a_recordings_start_leaves_no_memory():
         inputs.labels,
         jnp.concatenate([jnp.zeros((2, X)), inputs.valid], axis=1),
         jnp.concatenate([jnp.zeros((2, X)), inputs.periods], axis=1),
+        jnp.concatenate([jnp.ones((2, X, inputs.acoustics.shape[2])), inputs.acoustics], axis=1),
     )
     logits, _ = logits_of(net, padded, net.initial_state(2), X)
     np.testing.assert_allclose(logits, whole, atol=TOLERANCE)

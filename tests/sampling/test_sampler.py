@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from wavegen.config import (
+    ACOUSTIC,
     Audio,
     Conditioner,
     Config,
@@ -46,7 +47,11 @@ NETWORKS = {
         2,
         Predictor(order=6, follows="notes", window=40, floor=0.5),
     ),
-    "all": (Conditioner(("notes", "past"), ("instrument", "room"), "gru", 6, 5), 3, PREDICTOR),
+    "all": (
+        Conditioner(("notes", "past", "f0_loudness", "mfcc"), ("instrument", "room"), "gru", 6, 5),
+        3,
+        PREDICTOR,
+    ),
 }
 FRAMES = 12
 # float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
@@ -74,11 +79,13 @@ def make(name):
 def request_of(trained, batch=3, frames=FRAMES, seed=0):
     rng = np.random.default_rng(seed)
     conditioner = trained.config.conditioner
+    width = sum(ACOUSTIC[name] for name in conditioner.acoustic)
     return Request(
         num_frames=frames,
         scores=tuple(melody(rng, frames * trained.config.frame_seconds) for _ in range(batch)),
         labels=rng.integers(-1, 1, (batch, len(conditioner.labels))).astype(np.int32),
         streams=np.arange(batch) + 3,
+        acoustics=np.random.default_rng(seed).normal(0, 1, (batch, frames, width)),
     )
 
 
@@ -93,7 +100,8 @@ def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
     notes = blocks._notes(trained, request, 0, request.num_frames)
     periods = blocks._periods(trained, request, 0, request.num_frames)
-    return Inputs(codes, notes, request.labels, np.ones(notes.shape[:2], np.float32), periods)
+    valid = np.ones(notes.shape[:2], np.float32)
+    return Inputs(codes, notes, request.labels, valid, periods, request.acoustics)
 
 
 def row(request, index):
@@ -104,6 +112,7 @@ def row(request, index):
         scores=request.scores[at],
         labels=request.labels[at],
         streams=request.streams[at],
+        acoustics=request.acoustics[at],
     )
 
 
@@ -195,7 +204,8 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
     for f in range(8):
         now = jnp.asarray(codes[:, f * P : (f + 1) * P])
         notes = blocks._notes(trained, request, f, 1)
-        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), jnp.zeros((2, 1)))
+        unheard = jnp.zeros((2, 1, 0))
+        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), jnp.zeros((2, 1)), unheard)
         carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
         step, logits = api.logits(stack, step, cond, now, hop_length=P)
         # Trained logits are larger than those of random weights, and so is their rounding.

@@ -8,6 +8,8 @@ import numpy as np
 
 from wavegen.errors import WavegenError
 
+INT16_FULL_SCALE = 32767  # the sample of 1.0 where samples are int16
+
 
 def encode(
     samples: np.ndarray,  # [...] in [-1, 1]; what lies beyond is clipped
@@ -48,7 +50,7 @@ def int16_codes(n_codes: int) -> np.ndarray:  # [65536] uint8 or uint16
 
     An int16 sample v stands for v / 32767, as a prepared corpus stores it.
     """
-    samples = np.arange(-32768, 32768) / 32767
+    samples = np.arange(-32768, 32768) / INT16_FULL_SCALE
     table = encode(samples, n_codes).astype(np.uint8 if n_codes <= 256 else np.uint16)
     table.flags.writeable = False
     return table

@@ -45,6 +45,10 @@ def run(
     primer: Annotated[
         Path | None, typer.Option(metavar="WAV", help="A recording to go on from.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="WAV", help="A recording to follow, by a model that hears one."),
+    ] = None,
     include_primer: Annotated[
         bool, typer.Option(help="Whether the file begins with the primer.")
     ] = True,
@@ -84,6 +88,13 @@ def run(
         raise WavegenError("--velocity and --hold say how a note is played; this model hears none")
     if seconds is not None and hold is not None and hold > seconds:
         console.warn(f"--hold {hold} is longer than --seconds {seconds}: the note is cut short")
+    followed = _followed(trained, like)
+    if followed is not None:
+        duration = len(followed) / trained.config.audio.sample_rate
+        if seconds is None and hold is None:
+            seconds = duration
+        elif seconds is not None and seconds > duration:
+            console.warn(f"{like} lasts {duration:.2f} s; what is beyond follows silence")
     seconds, hold = _durations(seconds, hold)
     velocity = DEFAULT_VELOCITY if velocity is None else velocity
     if round(seconds * trained.config.audio.sample_rate) < 1:
@@ -93,10 +104,10 @@ def run(
         )
     label_ids, said = takes.choose_labels(trained, label or [], console)
     planned = _planned(out, kind, asked, num, velocity, hold, seed)
-    primer_codes = _primer(trained, primer) if primer else np.zeros(0, np.int32)
-    request = takes.make_request(trained, planned, label_ids, primer_codes, seconds)
-    skip = 0 if include_primer else len(primer_codes)
-    span = (skip, len(primer_codes) + round(seconds * trained.config.audio.sample_rate))
+    begun = _read(trained, primer) if primer else np.zeros(0, np.float32)
+    request = takes.make_request(trained, planned, label_ids, begun, seconds, followed)
+    skip = 0 if include_primer else len(begun)
+    span = (skip, len(begun) + round(seconds * trained.config.audio.sample_rate))
     with console.kernels_heard():
         chosen = precisions.choose(trained, backend, precision)
         if chosen.note:
@@ -112,6 +123,7 @@ def run(
             "precision": chosen.precision,
             "labels": said,
             "primer": primer.name if primer else None,
+            "like": like.name if like else None,
         }
         written = takes.write(trained, request, draws, planned, settings, kind, span, console)
     console.result({"files": written, **settings})
@@ -202,9 +214,24 @@ def _planned(
     return planned
 
 
-def _primer(trained: Trained, primer: Path) -> np.ndarray:
-    """Codes of the recording to go on from, at the model's rate."""
-    from wavegen.audio import files, mulaw
+def _followed(trained: Trained, like: Path | None) -> np.ndarray | None:
+    """The recording that the model shall follow; None where it hears none."""
+    heard = ", ".join(trained.config.conditioner.acoustic)
+    if like is None and heard:
+        raise WavegenError(
+            f"this model follows a recording ({heard}), and none was named", "--like WAV"
+        )
+    if like is not None and not heard:
+        raise WavegenError(
+            f"--like {like}: this model follows no recording",
+            "no --like, or a model whose conditioner.signals hold mel, mfcc or f0_loudness",
+        )
+    return None if like is None else _read(trained, like)
 
-    samples, _ = files.read(primer, trained.config.audio.sample_rate)
-    return mulaw.encode(samples, trained.config.audio.n_codes)
+
+def _read(trained: Trained, path: Path) -> np.ndarray:  # [T] float32
+    """A recording at the model's rate."""
+    from wavegen.audio import files
+
+    samples, _ = files.read(path, trained.config.audio.sample_rate)
+    return samples

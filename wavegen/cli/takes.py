@@ -14,6 +14,7 @@ from wavegen.errors import WavegenError
 if TYPE_CHECKING:
     import numpy as np
 
+    from wavegen.config import Config
     from wavegen.model.network import Trained
     from wavegen.music.score import Score
     from wavegen.sampling.health import Level
@@ -64,23 +65,35 @@ def make_request(
     trained: Trained,
     takes: list[Take],
     label_ids: tuple[int, ...],
-    primer_codes: np.ndarray,
+    primer: np.ndarray,  # [T] float32
     seconds: float,
+    followed: np.ndarray | None = None,  # [T] float32: a recording that all takes follow
 ) -> Request:
-    """Notes, labels and primer of all takes, as the sampler wants them; notes follow the primer."""
+    """Notes, labels and primer of all takes, as the sampler wants them.
+
+    Notes and the recording that is followed come after the primer.
+    """
     import numpy as np
 
+    from wavegen.audio import mulaw
     from wavegen.sampling.sampler import Request
 
     config, B = trained.config, len(takes)
-    length = len(primer_codes) + round(seconds * config.audio.sample_rate)
-    onset = len(primer_codes) / config.audio.sample_rate
+    length = len(primer) + round(seconds * config.audio.sample_rate)
+    onset = len(primer) / config.audio.sample_rate
+    num_frames = -(-length // config.model.hop_length)
+    forced = mulaw.encode(primer, config.audio.n_codes)
+    acoustics = None
+    if followed is not None:
+        heard = _acoustics(config, np.concatenate([primer, followed]), num_frames)
+        acoustics = np.broadcast_to(heard, (B, *heard.shape))
     return Request(
-        num_frames=-(-length // config.model.hop_length),
+        num_frames=num_frames,
         scores=tuple(_score(take, onset) for take in takes),
         labels=np.tile(np.asarray(label_ids, np.int32), (B, 1)),
         streams=np.asarray([take.stream for take in takes]),
-        forced=np.tile(primer_codes, (B, 1)) if len(primer_codes) else None,
+        forced=np.tile(forced, (B, 1)) if len(primer) else None,
+        acoustics=acoustics,
     )
 
 
@@ -138,6 +151,19 @@ def write(
         f"{made / rate / spent:.2f}x real time each"
     )
     return [_verdict(take, level, console) for take, level in zip(takes, levels, strict=True)]
+
+
+def _acoustics(config: Config, samples: np.ndarray, num_frames: int) -> np.ndarray:  # [F, D]
+    """What is heard of a recording, with silence after its end."""
+    import numpy as np
+
+    from wavegen.audio import signals
+
+    rate, hop = config.audio.sample_rate, config.model.hop_length
+    samples = samples[: num_frames * hop]
+    before, after = signals.margins(rate, hop)
+    padded = np.pad(samples, (before, num_frames * hop - len(samples) + after))
+    return signals.frames(config.conditioner.acoustic, padded[None], rate, hop)[0]
 
 
 def _score(take: Take, onset_seconds: float) -> Score:

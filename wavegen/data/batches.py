@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wavegen.audio import mulaw
+from wavegen.audio import mulaw, signals
 from wavegen.config import Config, Vocabulary
+from wavegen.data import augmentation
+from wavegen.data.augmentation import Changes
 from wavegen.data.corpus import Corpus, Split
 from wavegen.errors import WavegenError
 from wavegen.music import frames
@@ -27,6 +29,7 @@ class Batch(NamedTuple):
     notes: np.ndarray  # [B, X + F, 256] float32; [B, X + F, 0] where no signal wants them
     periods: np.ndarray  # [B, X + F] float32 samples, see frames.periods; 0 where unheard
     labels: np.ndarray  # [B, number of the config's labels] int32: ids, -1 unknown
+    acoustics: np.ndarray  # [B, X + F, D] float32, see audio.signals; D = 0 where unheard
 
 
 def check(corpus: Corpus, config: Config) -> None:
@@ -65,10 +68,10 @@ def windows(split: Split, config: Config, vocabulary: Vocabulary, seed: int, ste
 
     The first `start_fraction` of the windows begin where their recordings do, these drawn
     alike; for the others recordings are drawn in proportion to their length, and any frame
-    from which a window fits.
+    from which a window fits. The recordings are changed as the config's augmentation says.
     """
-    items, starts = _draw(split, config, seed, step)
-    batch = _gather(split, config, vocabulary, items, starts, config.window_frames)
+    items, starts, changes = _draw(split, config, seed, step)
+    batch = _gather(split, config, vocabulary, items, starts, config.window_frames, changes)
     deaf = starts > 0  # what the stack hears of these begins with the window, not before
     batch.weights[deaf, : config.model.receptive_field] = 0
     return batch
@@ -88,12 +91,13 @@ def stretch(
     """
     items = np.asarray(indices, np.int64)
     starts = np.full(len(items), first_frame, np.int64)
-    return _gather(split, config, vocabulary, items, starts, num_frames, context=0)
+    unchanged = augmentation.none(len(items))
+    return _gather(split, config, vocabulary, items, starts, num_frames, unchanged, context=0)
 
 
 def _draw(
     split: Split, config: Config, seed: int, step: int
-) -> tuple[np.ndarray, np.ndarray]:  # [B] recordings, [B] first frames
+) -> tuple[np.ndarray, np.ndarray, Changes]:  # [B] recordings, [B] first frames, what is changed
     size = config.training.batch_size
     random = np.random.Generator(np.random.Philox(key=[seed, step]))
     alike = random.integers(0, split.num_items, size)
@@ -102,9 +106,10 @@ def _draw(
     by_length = np.searchsorted(ends, (places * ends[-1]).astype(np.int64), side="right")
     at_start = np.arange(size) < round(config.training.start_fraction * size)
     items = np.where(at_start, alike, by_length)
-    num_frames = -(-split.lengths[items] // config.model.hop_length)
+    changes = augmentation.draw(split, items, config.augmentation, seed, step)
+    num_frames = -(-augmentation.lengths(split, items, changes) // config.model.hop_length)
     positions = np.maximum(1, num_frames - config.window_frames + 1)
-    return items, np.where(at_start, 0, (within * positions).astype(np.int64))
+    return items, np.where(at_start, 0, (within * positions).astype(np.int64)), changes
 
 
 def _gather(
@@ -114,68 +119,60 @@ def _gather(
     items: np.ndarray,  # [B]
     starts: np.ndarray,  # [B] frames
     num_frames: int,
+    changes: Changes,
     context: int | None = None,  # frames; the config's unless told
 ) -> Batch:
     """Windows of `num_frames` from `starts`, with all their samples carrying loss."""
-    hop = config.model.hop_length
+    hop, rate = config.model.hop_length, config.audio.sample_rate
     context = config.context_frames if context is None else context
     first = starts - context  # [B] frames; negative before the recording
     total = context + num_frames
-    codes = np.full((len(items), total * hop), mulaw.silence(config.audio.n_codes), np.int32)
-    table = _unsigned_codes(config.audio.n_codes)
-    for row, (item, frame) in enumerate(zip(items, first, strict=True)):
-        begin = max(0, frame * hop)
-        samples = split.read(item)[begin : (frame + total) * hop]
-        at = begin - frame * hop
-        codes[row, at : at + len(samples)] = table[samples.view(np.uint16)]
+
+    measured = config.conditioner.acoustic
+    before, after = signals.margins(rate, hop) if measured else (0, 0)
+    count = before + total * hop + after
+    samples = augmentation.read(split, items, first * hop - before, count, changes)
+    heard = samples[:, before : before + total * hop]
+    codes = _unsigned_codes(config.audio.n_codes)[heard.view(np.uint16)]
+    acoustics = np.zeros((len(items), total, 0), np.float32)
+    if measured:
+        sounds = samples.astype(np.float32) / mulaw.INT16_FULL_SCALE
+        acoustics = signals.frames(measured, sounds, rate, hop)
 
     here = np.arange(num_frames * hop)
-    left = split.lengths[items] - starts * hop  # [B] samples from the window's start to the end
+    left = augmentation.lengths(split, items, changes) - starts * hop  # [B] samples to the end
     weights = (here < left[:, None]).astype(np.float32)
     valid = (first[:, None] + np.arange(total) >= 0).astype(np.float32)
-    has_notes = "notes" in config.conditioner.signals
-    notes = np.zeros((len(items), total, 2 * frames.KEYS if has_notes else 0), np.float32)
-    if has_notes:
-        _fill_notes(notes, split, items, first, config.frame_seconds)
-    periods = np.zeros((len(items), total), np.float32)
-    if config.model.predictor.follows_notes:
-        _fill_periods(periods, split, items, first, config)
-    return Batch(codes, weights, valid, notes, periods, _labels(split, config, vocabulary, items))
+    notes, periods = _notes(split, config, items, first, total, changes)
+    labels = _labels(split, config, vocabulary, items)
+    return Batch(codes, weights, valid, notes, periods, labels, acoustics)
 
 
-def _fill_notes(
-    notes: np.ndarray,  # [B, X + F, 256], written to
+def _notes(
     split: Split,
-    items: np.ndarray,  # [B]
-    first: np.ndarray,  # [B] frames
-    frame_seconds: float,
-) -> None:
-    rows, events = _events(split, items)
-    frames.fill(
-        notes,
-        rows,
-        split.onset_seconds[events] / frame_seconds,
-        split.note_seconds[events] / frame_seconds,
-        split.pitch[events].astype(np.int64),
-        split.velocity[events].astype(np.float64),
-        first,
-    )
-
-
-def _fill_periods(
-    periods: np.ndarray,  # [B, X + F], written to
-    split: Split,
-    items: np.ndarray,  # [B]
-    first: np.ndarray,  # [B] frames
     config: Config,
-) -> None:
+    items: np.ndarray,  # [B]
+    first: np.ndarray,  # [B] frames
+    num_frames: int,
+    changes: Changes,
+) -> tuple[np.ndarray, np.ndarray]:  # [B, X + F, 256], [B, X + F]
+    """What sounds and starts in every frame, and its periods, as far as the config wants them."""
+    has_notes = "notes" in config.conditioner.signals
+    notes = np.zeros((len(items), num_frames, 2 * frames.KEYS if has_notes else 0), np.float32)
+    periods = np.zeros((len(items), num_frames), np.float32)
+    if not has_notes:
+        return notes, periods
     rows, events = _events(split, items)
-    order = np.lexsort((split.onset_seconds[events], rows))
-    onsets = split.onset_seconds[events][order] / config.frame_seconds
-    pitches = split.pitch[events][order].astype(np.int64)
-    ends = np.searchsorted(rows, np.arange(len(items) + 1))
-    seconds = frames.last_periods(onsets, pitches, ends, first, periods.shape[1])
-    periods[:] = seconds * config.audio.sample_rate
+    rate = config.audio.sample_rate
+    onsets, seconds, pitches = augmentation.notes(split, events, rows, changes, rate)
+    onsets, durations = onsets / config.frame_seconds, seconds / config.frame_seconds
+    velocities = split.velocity[events].astype(np.float64)
+    frames.fill(notes, rows, onsets, durations, pitches, velocities, first)
+    if config.model.predictor.follows_notes:
+        order = np.lexsort((onsets, rows))
+        last = frames.last_periods(rows[order], onsets[order], pitches[order], first, num_frames)
+        periods = last * np.float32(rate)
+    return notes, periods
 
 
 def _events(split: Split, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [N], [N]

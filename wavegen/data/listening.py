@@ -19,11 +19,11 @@ import numpy as np
 from wavegen.audio import cleaning as cleanings
 from wavegen.audio.cleaning import Cleaning
 from wavegen.audio.levels import QUIETEST_DBFS, Levels
+from wavegen.audio.mulaw import INT16_FULL_SCALE
 from wavegen.data.layouts import Recording
 from wavegen.data.spool import Spool
 from wavegen.errors import WavegenError
 
-FULL_SCALE = 32767  # the int16 sample of 1.0
 SHORTEST = 64  # samples
 LONGEST_CLEANED = 2**26  # samples; what is cleaned is held whole, and takes up to 2 GB then
 _AHEAD = 4  # recordings in work for each process: bounds what waits in memory
@@ -94,7 +94,7 @@ def _hear(recording: Recording, sample_rate: int, cleaning: Cleaning, spool: Pat
         blocks, cleaned = _clean(blocks, sample_rate, cleaning)
         for block in blocks:
             levels.add(block)
-            scaled = block * np.float32(FULL_SCALE)
+            scaled = block * np.float32(INT16_FULL_SCALE)
             stored = np.rint(scaled, out=scaled).astype(np.int16)
             digest.update(stored.data)
             samples.add(stored)

@@ -108,7 +108,10 @@ def _hear(
         )
 
     heard, forced = itertools.tee(stretch(first) for first in range(0, end, num_frames))
-    stretches = (Stretch(batch.notes, batch.periods, batch.codes, num_frames) for batch in forced)
+    stretches = (
+        Stretch(batch.notes, batch.periods, batch.acoustics, batch.codes, num_frames)
+        for batch in forced
+    )
     rows = blocks.logits(trained, stretch(0).labels, stretches, backend, names)
     return zip(heard, rows, strict=True)
 

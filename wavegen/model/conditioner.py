@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
+from wavegen.config import ACOUSTIC, Model, Vocabulary
 from wavegen.config import Conditioner as ConditionerConfig
-from wavegen.config import Model, Vocabulary
 from wavegen.model.wavenet import smooth_embedding
 
 Array = jax.Array
@@ -57,6 +58,25 @@ class Past(nnx.Module):
         return self.project(self.embed[...][codes].reshape(B, F, P * PAST_CHANNELS))
 
 
+class Pitch(nnx.Module):
+    """A fundamental and a level: [B, F, 2], see wavegen.audio.signals, to [B, F, channels].
+
+    A pitch between two keys has a mean of their rows; where there is none (0), the level alone.
+    """
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.keys = nnx.Param(rngs.params.normal((128, channels)))
+        self.level = nnx.Linear(1, channels, rngs=rngs)
+
+    def __call__(self, frames: Array) -> Array:
+        """The embedding of each frame."""
+        pitch = frames[..., :1]
+        below = jnp.clip(jnp.floor(pitch[..., 0]).astype(jnp.int32), 0, 126)
+        part = pitch - below[..., None]
+        between = (1 - part) * self.keys[...][below] + part * self.keys[...][below + 1]
+        return jnp.where(pitch > 0, between, 0.0) + self.level(frames[..., 1:])
+
+
 class Label(nnx.Module):
     """One thing said of the whole recording: ids [B] to [B, channels]; -1 is unknown, zeros."""
 
@@ -87,6 +107,15 @@ class Conditioner(nnx.Module):
         self.past = (
             Past(n_codes, model.hop_length, E, rngs=rngs) if "past" in config.signals else None
         )
+        self.widths = tuple(ACOUSTIC[name] for name in config.acoustic)
+        self.acoustics = nnx.List(
+            [
+                Pitch(E, rngs=rngs)
+                if name == "f0_loudness"
+                else nnx.Linear(ACOUSTIC[name], E, rngs=rngs)
+                for name in config.acoustic
+            ]
+        )
         self.labels = nnx.List(
             [Label(len(vocabulary.labels[name]), E, rngs=rngs) for name in config.labels]
         )
@@ -109,6 +138,7 @@ class Conditioner(nnx.Module):
         past: Array,  # [B, F, P] int32: codes of the frame before; unused without "past"
         labels: Array,  # [B, number of labels] int32
         valid: Array,  # [B, F] float32: 0 before a recording's start, where no memory forms
+        acoustics: Array,  # [B, F, D] float32: the acoustic signals in the config's order
     ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
         """Conditioning of F frames, and the memory after them."""
         B, F = valid.shape
@@ -117,6 +147,8 @@ class Conditioner(nnx.Module):
             for module, codes in ((self.notes, notes), (self.past, past))
             if module is not None
         ]
+        parts = jnp.split(acoustics, np.cumsum(self.widths, dtype=int), axis=-1)
+        signals += [module(part) for module, part in zip(self.acoustics, parts, strict=False)]
         for index, label in enumerate(self.labels):
             one = label(labels[:, index])[:, None]
             signals.append(jnp.broadcast_to(one, (B, F, one.shape[-1])))

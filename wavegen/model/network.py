@@ -29,6 +29,7 @@ class Inputs(NamedTuple):
     labels: Array  # [B, number of labels] int32
     valid: Array  # [B, X+F] float32
     periods: Array  # [B, X+F] float32 samples; read by a predictor that follows the notes
+    acoustics: Array  # [B, X+F, D] float32: see wavegen.audio.signals; D = 0 where unheard
 
 
 class SequenceState(NamedTuple):
@@ -143,7 +144,9 @@ class Network(nnx.Module):
             return carry, None
         B, F = inputs.valid.shape
         past = codes_before.reshape(B, F, self.hop_length)
-        return self.conditioner(carry, inputs.notes, past, inputs.labels, inputs.valid)
+        return self.conditioner(
+            carry, inputs.notes, past, inputs.labels, inputs.valid, inputs.acoustics
+        )
 
     def logits(
         self, inputs: Inputs, state: SequenceState, context_frames: int = 0

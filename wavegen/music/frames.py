@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from wavegen.music.score import Score
@@ -44,29 +42,27 @@ def periods(
     onsets = np.array([n.onset_seconds / frame_seconds for n in score.notes], np.float64)
     pitches = np.array([n.pitch for n in score.notes], np.int64)
     order = np.argsort(onsets, kind="stable")
-    starts = np.array([start_frame])
-    return last_periods(
-        onsets[order], pitches[order], np.array([0, len(order)]), starts, num_frames
-    )[0]
+    rows, starts = np.zeros(len(order), np.int64), np.array([start_frame])
+    return last_periods(rows, onsets[order], pitches[order], starts, num_frames)[0]
 
 
 def last_periods(
+    rows: np.ndarray,  # [N] the row of B that each note belongs to, rising
     onsets: np.ndarray,  # [N] in frames, rising within each row
     pitches: np.ndarray,  # [N]
-    ends: np.ndarray,  # [B + 1]: notes ends[b] ... ends[b + 1] - 1 are row b's
     start_frames: np.ndarray,  # [B] the frame that is each row's first
     num_frames: int,
 ) -> np.ndarray:  # [B, F] float32
     """Those of several scores at once; see `periods`."""
-    first = np.floor(onsets + _ROUNDING).astype(np.int64)
+    first = np.floor(onsets + _ROUNDING).astype(np.int64) - start_frames[rows]
     # After the periods of all notes comes that of none.
     seconds = np.append(1 / (440.0 * 2.0 ** ((pitches - 69) / 12)), 0.0)
-    out = np.zeros((len(start_frames), num_frames), np.float32)
-    for b, (low, high) in enumerate(pairwise(ends)):
-        here = start_frames[b] + np.arange(num_frames)
-        begun = np.searchsorted(first[low:high], here, side="right")
-        out[b] = seconds[np.where(begun > 0, low + begun - 1, len(pitches))]
-    return out
+    # All rows on one line, each num_frames long; what began before a row began at its start.
+    begins = rows * num_frames + np.clip(first, 0, num_frames)
+    here = np.arange(len(start_frames) * num_frames).reshape(-1, num_frames)
+    begun = np.searchsorted(begins, here, side="right")  # [B, F] notes up to each frame
+    earlier = np.searchsorted(rows, np.arange(len(start_frames)))[:, None]  # of other rows
+    return seconds[np.where(begun > earlier, begun - 1, len(pitches))].astype(np.float32)
 
 
 def fill(

@@ -67,6 +67,7 @@ class Request:
     labels: np.ndarray  # [B, number of labels] int32; -1 unknown
     streams: np.ndarray  # [B] int: the number of each stream; names its random draws
     forced: np.ndarray | None = None  # [B, up to F*P] int32 codes to begin with; -1: draw
+    acoustics: np.ndarray | None = None  # [B, F, D] float32: what is heard of a recording
 
 
 class Stretch(NamedTuple):
@@ -74,6 +75,7 @@ class Stretch(NamedTuple):
 
     notes: np.ndarray  # [B, F, 256] float32; [B, F, 0] where no signal wants them
     periods: np.ndarray  # [B, F] float32 samples; read by a predictor that follows the notes
+    acoustics: np.ndarray  # [B, F, D] float32; D = 0 where no signal wants them
     codes: np.ndarray | None  # [B, N*P] int32; -1 where one shall be drawn; None: everywhere
     num_frames: int  # N <= F: the frames that the kernel makes
 
@@ -184,7 +186,8 @@ def _loop(
         F, N = stretch.notes.shape[1], stretch.num_frames
         if trained.config.conditioner.is_used:
             past = _one_frame_late(last, stretch.codes) if hears_past else None
-            carry, cond = condition(leaves, carry, stretch.notes, past, heard_labels)
+            given = (stretch.notes, stretch.acoustics, past, heard_labels)
+            carry, cond = condition(leaves, carry, *given)
             cond = np.asarray(cond) if on_host else cond
         else:
             cond = np.zeros((B, F, *shape), np.float32)
@@ -205,6 +208,7 @@ def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple[
         leaves: list[Array],
         carry: Carry,
         notes: Array,  # [B, F, 256]
+        acoustics: Array,  # [B, F, D]
         past: Array | None,  # [B, F*P]: the codes one frame late; None where they are not heard
         labels: Array,  # [B, number of labels]
     ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
@@ -213,7 +217,7 @@ def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple[
         if past is None:
             past = jnp.zeros((B, F * net.hop_length), jnp.int32)
         valid, periods = jnp.ones((B, F)), jnp.zeros((B, F))
-        return net.condition(carry, Inputs(past, notes, labels, valid, periods), past)
+        return net.condition(carry, Inputs(past, notes, labels, valid, periods, acoustics), past)
 
     return condition
 
@@ -237,11 +241,12 @@ def stretches(trained: Trained, request: Request, cuts: bool) -> Iterator[Stretc
     for first in range(0, F, quarter):
         notes = _notes(trained, request, first, quarter)
         periods = _periods(trained, request, first, quarter)
+        acoustics = _acoustics(trained, request, first, quarter)
         for start in range(first, min(first + quarter, F), block):
             count = min(block, F - start) if cuts else block
             forced = _forced(request.forced, start * P, count * P, len(request.scores))
             here = slice(start - first, start - first + block)
-            yield Stretch(notes[:, here], periods[:, here], forced, count)
+            yield Stretch(notes[:, here], periods[:, here], acoustics[:, here], forced, count)
 
 
 def _notes(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
@@ -259,6 +264,19 @@ def _periods(trained: Trained, request: Request, first: int, count: int) -> np.n
     seconds, rate = trained.config.frame_seconds, trained.config.audio.sample_rate
     rows = [frames.periods(score, count, seconds, first) for score in request.scores]
     return np.stack(rows) * np.float32(rate)
+
+
+def _acoustics(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
+    """Acoustic signals of `count` frames, [B, count, D]; D = 0 if unheard, zeros after the end."""
+    if not trained.config.conditioner.acoustic:
+        return np.zeros((len(request.scores), count, 0), np.float32)
+    if request.acoustics is None:
+        raise WavegenError(
+            "this network follows a recording, and none was given",
+            "what is heard of one: " + ", ".join(trained.config.conditioner.acoustic),
+        )
+    part = request.acoustics[:, first : first + count]
+    return np.pad(part, ((0, 0), (0, count - part.shape[1]), (0, 0)))
 
 
 def _heard_periods(trained: Trained, stretch: Stretch) -> np.ndarray | None:

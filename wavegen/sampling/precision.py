@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wavegen.config import ACOUSTIC
 from wavegen.errors import BackendError
 from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
@@ -95,6 +96,7 @@ def _request(trained: Trained) -> Request:
     """The note compared on: of the checkpoint's middle pitch and velocity and its first labels."""
     config, vocabulary = trained.config, trained.vocabulary
     frames = -(-CHECK_SAMPLES // config.model.hop_length)
+    width = sum(ACOUSTIC[name] for name in config.conditioner.acoustic)
     pitches, velocities = vocabulary.pitches or (60,), vocabulary.velocities or (100,)
     pitch, velocity = pitches[len(pitches) // 2], velocities[len(velocities) // 2]
     return Request(
@@ -102,4 +104,5 @@ def _request(trained: Trained) -> Request:
         scores=(Score((Note(0.0, frames * config.frame_seconds, pitch, velocity),)),),
         labels=np.zeros((1, len(config.conditioner.labels)), np.int32),
         streams=np.zeros(1, np.int64),
+        acoustics=np.zeros((1, frames, width), np.float32),
     )

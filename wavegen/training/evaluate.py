@@ -90,6 +90,8 @@ def _chunk(
     graphdef: nnx.GraphDef, params: Params, batch: Batch, state: SequenceState
 ) -> tuple[Score, SequenceState]:
     net = network.assemble(graphdef, params)
-    inputs = Inputs(batch.codes, batch.notes, batch.labels, batch.valid, batch.periods)
+    inputs = Inputs(
+        batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
+    )
     hidden, state = net.hidden(inputs, state)
     return loss.score(net.wavenet, hidden, batch.codes, batch.weights), state

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ import wavegen
 from wavegen import checkpoint
 from wavegen import config as configs
 from wavegen.config import Config, Vocabulary
-from wavegen.data import batches
+from wavegen.data import augmentation, batches
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
@@ -82,6 +83,8 @@ def train(
     another config, or where the loss is no longer a number.
     """
     batches.check(corpus, config)
+    heard = augmentation.widened(corpus.vocabulary, config.augmentation)
+    corpus = replace(corpus, vocabulary=heard)
     graphdef, params = network.create(config, corpus.vocabulary, config.training.seed)
     state = initial_state(config, params)
     state = _resume(run, config, corpus.vocabulary, state, on_note)

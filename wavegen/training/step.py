@@ -70,7 +70,7 @@ def train_step(
 def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
     """Cross-entropy of the windows of a batch, their inputs jittered if the config says so."""
     heard = _jittered(config, batch, key)
-    inputs = Inputs(heard, batch.notes, batch.labels, batch.valid, batch.periods)
+    inputs = Inputs(heard, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics)
     state = net.initial_state(heard.shape[0])
     hidden, _ = net.hidden(inputs, state, config.context_frames, clean=batch.codes)
     targets = batch.codes[:, config.context_frames * config.model.hop_length :]
