@@ -18,6 +18,7 @@ from wavegen.errors import WavegenError
 
 FORMATS = {"wav16": "PCM_16", "wav24": "PCM_24", "float32": "FLOAT"}  # of WAV files
 LOWEST_RATE = 1000  # Hz
+HIGHEST_RATE = 384_000  # Hz, of a corpus
 MAX_PROVENANCE = 2000  # bytes of JSON; libsndfile writes longer WAV comments and cannot read them
 _BLOCK = 1 << 16  # frames read at once; a header's claim is never allocated
 _HEADER_BYTES = 4096  # no header is longer, but for pictures and the like

@@ -20,14 +20,13 @@ from typing import Any
 from wavegen import __version__
 from wavegen.audio.cleaning import NOTHING, Cleaning
 from wavegen.config import Vocabulary
-from wavegen.data import items, listening, lock, request, selection, shards, timing
+from wavegen.data import items, listening, lock, manifest, request, selection, shards, timing
 from wavegen.data import report as reports
 from wavegen.data.items import Split
 from wavegen.data.layouts import Recording
 from wavegen.data.report import Report
 from wavegen.errors import WavegenError
 
-FORMAT_VERSION = 1
 _NOT_TOLD = ("shard", "offset", "length")  # of the journal, in the report
 
 
@@ -46,24 +45,19 @@ class Corpus:
 def open(path: str | Path) -> Corpus:
     """The corpus in a folder, its samples memory-mapped; damage is found here, not later."""
     path = Path(path)
-    manifest = _manifest(path)
+    told = manifest.read(path)
     try:
-        vocabulary = Vocabulary.from_dict(manifest["vocabulary"])
-        splits = {name: items.open_split(path, name, vocabulary) for name in manifest["splits"]}
-        return Corpus(
-            path=path,
-            sample_rate=int(manifest["sample_rate"]),
-            layout=manifest["layout"],
-            vocabulary=vocabulary,
-            splits=splits,
-            seconds=float(manifest["seconds"]),
-        )
+        splits = {
+            name: items.open_split(path, name, told.vocabulary, count)
+            for name, count in told.splits.items()
+        }
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise WavegenError(
             f"the corpus {path} is damaged: {type(error).__name__}: {error}",
             "a corpus as `wavegen prepare` left it",
             "remove it and prepare it again",
         ) from None
+    return Corpus(path, told.sample_rate, told.layout, told.vocabulary, splits, told.seconds)
 
 
 def prepare(
@@ -147,7 +141,7 @@ def _rename(partial: Path, out: Path, held: lock.Lock) -> None:
 def _fingerprint(recordings: list[Recording], sample_rate: int, cleaning: Cleaning) -> str:
     """Stands for all that decides what the journal holds: a change starts over."""
     digest = hashlib.blake2b(digest_size=16)
-    told: list[Any] = [FORMAT_VERSION, __version__, sample_rate, cleaning]
+    told: list[Any] = [manifest.FORMAT_VERSION, __version__, sample_rate, cleaning]
     for item in recordings:
         told.append((item.name, item.split, sorted(item.labels.items()), item.notes))
         if item.path and item.path.exists():
@@ -237,8 +231,8 @@ def _write(
             store.folder / split, [item for item, _ in here], [e for _, e in here], vocabulary
         )
     store.patch_headers()
-    manifest = {
-        "format_version": FORMAT_VERSION,
+    told = {
+        "format_version": manifest.FORMAT_VERSION,
         "wavegen": __version__,
         "layout": report.layout,
         "sample_rate": report.sample_rate,
@@ -247,29 +241,6 @@ def _write(
         "splits": report.splits,
         "vocabulary": vocabulary.to_dict(),
     }
-    for name, tree in ((reports.FILE, report.to_dict()), ("manifest.json", manifest)):
+    for name, tree in ((reports.FILE, report.to_dict()), (manifest.FILE, told)):
         text = json.dumps(tree, indent=1) + "\n"
         (store.folder / name).write_text(text, encoding="utf-8")
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    remedy = "make one with `wavegen prepare SOURCE --out CORPUS`"
-    file = path / "manifest.json"
-    if not path.exists():
-        raise WavegenError(f"there is no corpus {path}", "a folder made by prepare", remedy)
-    if not file.is_file():
-        raise WavegenError(f"{path} is no corpus: it has no manifest.json", do=remedy)
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WavegenError(f"{file} is not whole JSON: {error}", do=remedy) from None
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if not isinstance(version, int):
-        raise WavegenError(f"{file} is not a corpus's manifest", do=remedy)
-    if version > FORMAT_VERSION:
-        raise WavegenError(
-            f"the corpus {path} has format {version}",
-            f"format {FORMAT_VERSION}, which this wavegen ({__version__}) reads",
-            "install a newer wavegen, or prepare the corpus again",
-        )
-    return manifest

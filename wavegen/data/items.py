@@ -106,8 +106,11 @@ def write(
     )
 
 
-def open_split(path: Path, name: str, vocabulary: Vocabulary) -> Split:
-    """The split `name` of the corpus at `path`; ValueError or KeyError where it is damaged."""
+def open_split(path: Path, name: str, vocabulary: Vocabulary, count: int) -> Split:
+    """The split `name` of the corpus at `path`, which has `count` recordings.
+
+    ValueError, TypeError or KeyError where it is damaged.
+    """
     # numpy leaves a damaged file open if it opened it itself.
     with (path / name / FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {key: stored[key] for key in stored.files}
@@ -117,11 +120,13 @@ def open_split(path: Path, name: str, vocabulary: Vocabulary) -> Split:
         np.load(shards.path_of(path, name, shard), mmap_mode="r") for shard in range(num_shards)
     )
     split = Split(name=name, vocabulary=vocabulary, names=tuple(names), samples=samples, **arrays)
-    _check(split)
+    _check(split, count)
     return split
 
 
-def _check(split: Split) -> None:
+def _check(split: Split, count: int) -> None:
+    if split.num_items != count:
+        raise ValueError(f"{split.name} has {split.num_items} recordings; {count} were announced")
     sizes = np.array([len(shard) for shard in split.samples], np.int64)
     ends = split.offset + split.lengths
     if (split.lengths < 1).any() or (split.offset < 0).any() or (ends > sizes[split.shard]).any():
@@ -129,6 +134,9 @@ def _check(split: Split) -> None:
     expected = (split.num_items, len(split.vocabulary.labels))
     if split.label_ids.shape != expected or len(split.names) != split.num_items:
         raise ValueError(f"labels or names of {split.name} are not those of its items")
+    known = [len(values) for values in split.vocabulary.labels.values()]
+    if (split.label_ids < -1).any() or (split.label_ids >= np.array(known, int)).any():
+        raise ValueError(f"items of {split.name} have labels that the manifest does not name")
     counts = {len(a) for a in (split.onset_seconds, split.note_seconds, split.pitch)}
     if counts != {len(split.velocity)} or split.note_start[-1] != len(split.velocity):
         raise ValueError(f"notes of {split.name} are not whole")

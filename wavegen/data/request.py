@@ -54,7 +54,7 @@ def check_asked(
     cleaning: Cleaning,
 ) -> None:
     """Refuses values that make no sense."""
-    if not files.LOWEST_RATE <= sample_rate <= 384_000:
+    if not files.LOWEST_RATE <= sample_rate <= files.HIGHEST_RATE:
         raise WavegenError(f"the sample rate is {sample_rate} Hz", "1000 to 384000 Hz")
     if pitches and not 0 <= pitches[0] <= pitches[1] <= 127:
         raise WavegenError(f"the pitches are {pitches[0]}-{pitches[1]}", "LOW-HIGH within 0-127")

@@ -72,8 +72,10 @@ def load(
     audio = tfrecord.values(features["audio"])
     if not isinstance(audio, np.ndarray) or audio.dtype != np.float32:
         raise WavegenError("its 'audio' is no list of floats", "samples from -1 to 1")
-    if not files.LOWEST_RATE <= own_rate <= 384_000:
-        raise WavegenError(f"it is at {own_rate} Hz", f"{files.LOWEST_RATE} to 384000 Hz")
+    if not files.LOWEST_RATE <= own_rate <= files.HIGHEST_RATE:
+        raise WavegenError(
+            f"it is at {own_rate} Hz", f"{files.LOWEST_RATE} to {files.HIGHEST_RATE} Hz"
+        )
     samples, facts = files.checked(path, audio, own_rate, sample_rate)
     return samples, facts | {"format": "TFRecord FLOAT"}
 
