@@ -131,7 +131,17 @@ def test_a_predictor_follows_only_notes_that_are_heard():
     # Its coefficients change with the frames, so nothing has to divide them.
     overrides += ["conditioner.signals=['notes']", "model.predictor.refit=7"]
     found = configs.from_dict(configs.apply_overrides({}, overrides))
-    assert found.model.predictor.follows_notes
+    assert found.model.predictor.periods_of == "notes"
+
+
+def test_a_predictor_follows_only_a_fundamental_that_is_heard():
+    overrides = ["model.predictor.order=16", "model.predictor.follows=f0"]
+    with pytest.raises(WavegenError, match="with 'f0_loudness' among them"):
+        configs.from_dict(configs.apply_overrides({}, [*overrides, "conditioner.signals=['mel']"]))
+    heard = [*overrides, "conditioner.signals=['mel', 'f0_loudness']"]
+    assert configs.from_dict(configs.apply_overrides({}, heard)).model.predictor.periods_of == "f0"
+    off = configs.from_dict(configs.apply_overrides({}, overrides[1:]))
+    assert off.model.predictor.periods_of == ""
 
 
 def test_a_config_written_before_there_was_a_predictor_has_none():

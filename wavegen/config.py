@@ -26,7 +26,8 @@ from wavegen.errors import WavegenError
 ACOUSTIC = {"mel": 64, "mfcc": 20, "f0_loudness": 2}
 SIGNALS = ("notes", "past", *ACOUSTIC)
 CELLS = ("lstm", "gru")
-FOLLOWED = ("past", "notes")
+# What a predictor can follow, and the signal that has to be heard for it.
+FOLLOWED = {"past": "", "notes": "notes", "f0": "f0_loudness"}
 
 
 def _in(low: float, high: float = math.inf, **more: Any) -> Any:
@@ -51,8 +52,9 @@ class Audio:
 class Predictor:
     """The linear predictor under the network; see wavegen_kernels.predictor.
 
-    One that follows the past is fitted to it. One that follows the notes repeats what sounded
-    one period of the last note ago: for sounds of one note at a time.
+    One that follows the past is fitted to it. The others are periodic, for sounds of one note at
+    a time: they repeat what sounded one period ago, of the note that began last or of the
+    fundamental of the recording that is heard.
     """
 
     order: int = _in(0, 1024, default=0)  # coefficients; 0: no predictor
@@ -60,13 +62,13 @@ class Predictor:
     window: int = _in(2, 65_536, default=1024)  # past samples that it hears
     refit: int = _in(1, default=64)  # samples from one fit to the next
     floor: float = _in(0.001, 100, default=0.2)  # codes; the least error that it counts on
-    # What is left of a steady tone after a sample; where it follows the notes, after a period.
+    # What is left of a steady tone after a sample; after a period where it is periodic.
     damping: float = _in(0.01, 1, default=0.999)
 
     @property
-    def follows_notes(self) -> bool:
-        """Whether there is a predictor that has to be told the notes' periods."""
-        return self.order > 0 and self.follows == "notes"
+    def periods_of(self) -> str:
+        """Whose periods a periodic predictor is told: "notes" or "f0"; else empty."""
+        return self.follows if self.order and self.follows != "past" else ""
 
 
 @dataclass(frozen=True)
@@ -399,10 +401,11 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
 
 def _check_predictor(model: Model, conditioner: Conditioner) -> None:
     predictor = model.predictor
-    if predictor.follows_notes and "notes" not in conditioner.signals:
+    signal = FOLLOWED[predictor.follows]
+    if predictor.periods_of and signal not in conditioner.signals:
         raise WavegenError(
-            "model.predictor.follows is 'notes', which the conditioner does not hear",
-            "conditioner.signals with 'notes' among them",
+            f"model.predictor.follows is '{predictor.follows}': the conditioner does not hear that",
+            f"conditioner.signals with '{signal}' among them",
             "add it, or take model.predictor.follows=past",
         )
     if predictor.order and predictor.order >= predictor.window:
@@ -411,7 +414,7 @@ def _check_predictor(model: Model, conditioner: Conditioner) -> None:
             "an order below the window: a fit needs more samples than coefficients",
             f"take model.predictor.window={8 * predictor.order}, or a lower order",
         )
-    fitted = predictor.order and not predictor.follows_notes
+    fitted = predictor.order and not predictor.periods_of
     if fitted and model.hop_length % predictor.refit:
         raise WavegenError(
             f"model.predictor.refit is {predictor.refit}, which does not divide "

@@ -241,3 +241,23 @@ def test_acoustic_signals_of_a_window_are_those_of_the_recording(train):
         count = min(len(heard), 300 - here.start)
         # The same sums in float32, taken in another order.
         np.testing.assert_allclose(heard[:count], whole.acoustics[0, here][:count], atol=5e-3)
+
+
+def test_periods_of_the_fundamental_are_those_of_what_is_heard(train):
+    conditioner = Conditioner(signals=("mel", "f0_loudness"))
+    model = Model(hop_length=HOP, predictor=Predictor(order=4, follows="f0"))
+    config = dataclasses.replace(
+        PLAIN,
+        model=model,
+        conditioner=conditioner,
+        augmentation=Augmentation(transpose_semitones=3),
+    )
+    batch = draw(train, 0, config)[0]
+    pitch = batch.acoustics[..., -2]
+    voiced = pitch > 0
+    assert voiced.any()
+    assert not voiced.all()
+    assert not batch.periods[~voiced].any()
+    np.testing.assert_allclose(
+        RATE / batch.periods[voiced], features.midi_hz(0) * 2 ** (pitch[voiced] / 12), rtol=1e-5
+    )

@@ -160,7 +160,7 @@ def test_stepwise_logits_equal_the_networks(name, model):
         carry, cond = condition(net, carry, one, before)
         if cond is None:
             cond = jnp.zeros((2, 1, *stack.gate_bias.shape))
-        asked = one.periods if config.model.predictor.follows_notes else None
+        asked = one.periods if config.model.predictor.periods_of else None
         step, logits = api.logits(stack, step, cond, codes, hop_length=P, periods=asked)
         # The foretold sample is right to some 1e-7 of full scale; where nothing is heard yet, the
         # base distribution is as steep as one in 1e-5.

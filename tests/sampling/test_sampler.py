@@ -47,8 +47,13 @@ NETWORKS = {
         2,
         Predictor(order=6, follows="notes", window=40, floor=0.5),
     ),
+    "sound": (
+        Conditioner(("mel", "f0_loudness"), (), "lstm", 6, 5),
+        2,
+        Predictor(order=6, follows="f0", window=40, floor=0.5),
+    ),
     "all": (
-        Conditioner(("notes", "past", "f0_loudness", "mfcc"), ("instrument", "room"), "gru", 6, 5),
+        Conditioner(("notes", "past", "mfcc"), ("instrument", "room"), "gru", 6, 5),
         3,
         PREDICTOR,
     ),
@@ -80,12 +85,15 @@ def request_of(trained, batch=3, frames=FRAMES, seed=0):
     rng = np.random.default_rng(seed)
     conditioner = trained.config.conditioner
     width = sum(ACOUSTIC[name] for name in conditioner.acoustic)
+    acoustics = np.random.default_rng(seed).normal(0, 1, (batch, frames, width))
+    if "f0_loudness" in conditioner.acoustic:  # the last of them; below 0 there is no pitch
+        acoustics[..., -2] = np.random.default_rng(seed).uniform(-20, 80, (batch, frames))
     return Request(
         num_frames=frames,
         scores=tuple(melody(rng, frames * trained.config.frame_seconds) for _ in range(batch)),
         labels=rng.integers(-1, 1, (batch, len(conditioner.labels))).astype(np.int32),
         streams=np.arange(batch) + 3,
-        acoustics=np.random.default_rng(seed).normal(0, 1, (batch, frames, width)),
+        acoustics=acoustics,
     )
 
 
@@ -99,9 +107,10 @@ def melody(rng, seconds):
 def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
     notes = blocks._notes(trained, request, 0, request.num_frames)
-    periods = blocks._periods(trained, request, 0, request.num_frames)
+    acoustics = blocks._acoustics(trained, request, 0, request.num_frames)
+    periods = blocks._periods(trained, request, 0, acoustics)
     valid = np.ones(notes.shape[:2], np.float32)
-    return Inputs(codes, notes, request.labels, valid, periods, request.acoustics)
+    return Inputs(codes, notes, request.labels, valid, periods, acoustics)
 
 
 def row(request, index):

@@ -60,6 +60,18 @@ def frames(
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
+def periods(
+    names: Sequence[str],
+    acoustics: np.ndarray,  # [B, F, D], as `frames` made them of the same names
+    sample_rate: int,
+) -> np.ndarray:  # [B, F] float32
+    """Samples in a period of the fundamental, which is among the signals; 0 where nothing is."""
+    at = sum(ACOUSTIC[name] for name in names[: names.index("f0_loudness")])
+    pitch = acoustics[..., at]
+    length = sample_rate / (440 * 2 ** ((pitch - 69) / 12))
+    return np.where(pitch > 0, length, 0).astype(np.float32)
+
+
 def _window(sample_rate: int, hop_length: int) -> int:
     """Samples that a frame is measured in: a power of two, no shorter than the frame."""
     return 2 ** math.ceil(math.log2(max(_WINDOW_SECONDS * sample_rate, hop_length, 64)))

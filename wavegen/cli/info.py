@@ -122,8 +122,9 @@ def _model(config: Any) -> Facts:
 def _predictor(predictor: Any) -> str:
     if not predictor.order:
         return "none"
-    if predictor.follows_notes:
-        return f"order {predictor.order}, repeats what sounded one period of the last note ago"
+    if predictor.periods_of:
+        whose = "the last note" if predictor.follows == "notes" else "the recording followed"
+        return f"order {predictor.order}, repeats what sounded one period of {whose} ago"
     return (
         f"order {predictor.order}, fitted to the last {predictor.window} samples "
         f"every {predictor.refit}"

@@ -87,7 +87,8 @@ def describe(config: Config) -> str:
     model = config.model
     linear = model.predictor
     predictor = f"; predictor of order {linear.order}" if linear.order else ""
-    predictor += " that follows the notes" if linear.follows_notes else ""
+    heard = {"notes": "the notes", "f0": "the recording's pitch"}.get(linear.follows)
+    predictor += f" that follows {heard}" if linear.periods_of else ""
     return (
         f"{model.num_layers} layers, R{model.residual_channels} S{model.skip_channels} "
         f"H{model.head_channels}, hears {model.receptive_field} samples "

@@ -144,6 +144,8 @@ def _gather(
     weights = (here < left[:, None]).astype(np.float32)
     valid = (first[:, None] + np.arange(total) >= 0).astype(np.float32)
     notes, periods = _notes(split, config, items, first, total, changes)
+    if config.model.predictor.periods_of == "f0":
+        periods = signals.periods(measured, acoustics, rate)
     labels = _labels(split, config, vocabulary, items)
     return Batch(codes, weights, valid, notes, periods, labels, acoustics)
 
@@ -168,7 +170,7 @@ def _notes(
     onsets, durations = onsets / config.frame_seconds, seconds / config.frame_seconds
     velocities = split.velocity[events].astype(np.float64)
     frames.fill(notes, rows, onsets, durations, pitches, velocities, first)
-    if config.model.predictor.follows_notes:
+    if config.model.predictor.periods_of == "notes":
         order = np.lexsort((onsets, rows))
         last = frames.last_periods(rows[order], onsets[order], pitches[order], first, num_frames)
         periods = last * np.float32(rate)

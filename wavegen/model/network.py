@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
     notes: Array  # [B, X+F, 256] float32, or [B, X+F, 0]
     labels: Array  # [B, number of labels] int32
     valid: Array  # [B, X+F] float32
-    periods: Array  # [B, X+F] float32 samples; read by a predictor that follows the notes
+    periods: Array  # [B, X+F] float32 samples; read by a periodic predictor
     acoustics: Array  # [B, X+F, D] float32: see wavegen.audio.signals; D = 0 where unheard
 
 
@@ -124,7 +124,7 @@ class Network(nnx.Module):
         return predictor.foretell_all(
             sounds[known[:, -num_samples - linear.window :]],
             errors,
-            periods if linear.follows_notes else None,
+            periods if linear.periods_of else None,
             order=linear.order,
             window=linear.window,
             refit=linear.refit,

@@ -135,7 +135,7 @@ class Predictor(nnx.Module):
             nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 3, predictor.STEPS, R)
         )
         shape = [0.0, math.log(predictor.INITIAL_WIDTH)]
-        if self.config.follows_notes:
+        if self.config.periods_of:
             shape.append(0.0)
         self.shape = nnx.Param(jnp.zeros((S, len(shape))))
         self.shape_bias = nnx.Param(jnp.array(shape))
@@ -153,7 +153,7 @@ class Predictor(nnx.Module):
             refit=self.config.refit,
             floor=self.config.floor,
             damping=self.config.damping,
-            periodic=self.config.follows_notes,
+            periodic=bool(self.config.periods_of),
         )
 
 

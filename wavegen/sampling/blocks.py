@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from wavegen.audio import signals
 from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.model.conditioner import Carry
@@ -74,7 +75,7 @@ class Stretch(NamedTuple):
     """Some frames of B streams, as conditioner and kernel hear them."""
 
     notes: np.ndarray  # [B, F, 256] float32; [B, F, 0] where no signal wants them
-    periods: np.ndarray  # [B, F] float32 samples; read by a predictor that follows the notes
+    periods: np.ndarray  # [B, F] float32 samples; read by a periodic predictor
     acoustics: np.ndarray  # [B, F, D] float32; D = 0 where no signal wants them
     codes: np.ndarray | None  # [B, N*P] int32; -1 where one shall be drawn; None: everywhere
     num_frames: int  # N <= F: the frames that the kernel makes
@@ -240,8 +241,8 @@ def stretches(trained: Trained, request: Request, cuts: bool) -> Iterator[Stretc
     block = 1 if "past" in trained.config.conditioner.signals else quarter
     for first in range(0, F, quarter):
         notes = _notes(trained, request, first, quarter)
-        periods = _periods(trained, request, first, quarter)
         acoustics = _acoustics(trained, request, first, quarter)
+        periods = _periods(trained, request, first, acoustics)
         for start in range(first, min(first + quarter, F), block):
             count = min(block, F - start) if cuts else block
             forced = _forced(request.forced, start * P, count * P, len(request.scores))
@@ -257,11 +258,16 @@ def _notes(trained: Trained, request: Request, first: int, count: int) -> np.nda
     return np.stack([frames.notes(score, count, seconds, first) for score in request.scores])
 
 
-def _periods(trained: Trained, request: Request, first: int, count: int) -> np.ndarray:
-    """Periods of `count` frames in samples, [B, count]; zeros if unheard."""
-    if not trained.config.model.predictor.follows_notes:
-        return np.zeros((len(request.scores), count), np.float32)
+def _periods(
+    trained: Trained, request: Request, first: int, acoustics: np.ndarray
+) -> np.ndarray:  # [B, F]
+    """Periods, in samples, of the frames that the acoustic signals are of; zeros if unheard."""
+    whose, count = trained.config.model.predictor.periods_of, acoustics.shape[1]
     seconds, rate = trained.config.frame_seconds, trained.config.audio.sample_rate
+    if not whose:
+        return np.zeros((len(request.scores), count), np.float32)
+    if whose == "f0":
+        return signals.periods(trained.config.conditioner.acoustic, acoustics, rate)
     rows = [frames.periods(score, count, seconds, first) for score in request.scores]
     return np.stack(rows) * np.float32(rate)
 
@@ -281,8 +287,8 @@ def _acoustics(trained: Trained, request: Request, first: int, count: int) -> np
 
 def _heard_periods(trained: Trained, stretch: Stretch) -> np.ndarray | None:
     """What the kernel is told: those of the frames that it makes, if it wants them."""
-    wanted = trained.config.model.predictor.follows_notes
-    return stretch.periods[:, : stretch.num_frames] if wanted else None
+    told = trained.config.model.predictor.periods_of
+    return stretch.periods[:, : stretch.num_frames] if told else None
 
 
 def _forced(forced: np.ndarray | None, first: int, count: int, batch: int) -> np.ndarray | None:
