@@ -58,7 +58,8 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
             words += ["--steps", "1", "--set", "training.batch_size=1"]
             words += ["--set", "training.validation_seconds=1"]
         if words[0] == "bench":
-            words += ["--repeats", "1", "--seconds", "0.01", "--no-peers"]
+            words += ["--repeats", "1", "--seconds", "0.01"]
+            words += ["--no-peers"] if words[1] == "sampling" else []
         if words[0] == "demo":
             words += ["--steps", "1"]
         with pytest.raises(SystemExit) as end:

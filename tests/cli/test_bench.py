@@ -1,8 +1,13 @@
-"""`wavegen bench sampling`: a table for people, records for machines, one message for mistakes."""
+"""`wavegen bench`: a table for people, records for machines, one message for mistakes."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_data.py"
 
 QUICK = (
     "--case", "tiny_cycles", "--backend", "numba_cpu", "--precision", "float32", "--batch", 2,
@@ -78,3 +83,66 @@ def test_help_names_the_options(wavegen):
     ended = wavegen("bench", "sampling", "--help")
     assert ended.code == 0
     assert all(option in ended.out for option in ("--json", "--quiet", "--case", "--out"))
+    assert "data" in wavegen("bench", "--help").out
+    ended = wavegen("bench", "data", "--help")
+    assert ended.code == 0
+    assert all(option in ended.out for option in ("--json", "--quiet", "--seconds", "--out"))
+
+
+@pytest.fixture
+def bench_data(wavegen, monkeypatch):
+    """A function: `wavegen bench data`, of notes alone."""
+    from wavegen.evaluation import throughput
+
+    name = "prepare notes"
+    monkeypatch.setattr(throughput, "CASES", {name: throughput.CASES[name]})
+    return lambda *words: wavegen("bench", "data", "--repeats", 1, "--seconds", 4, *words)
+
+
+def test_data_has_its_table_on_stdout_progress_on_stderr_and_json_last(bench_data, tmp_path):
+    out = tmp_path / "records.jsonl"
+    ended = bench_data("--out", out, "--json")
+    assert ended.code == 0, ended.err
+    *words, last = ended.out.splitlines()
+    found = json.loads(last)
+    assert found["records"] == [json.loads(out.read_text())]
+    assert words[-1].startswith("prepare notes ")
+    assert "prepare notes" in ended.err
+    assert bench_data("--quiet") == (0, "", "")
+
+
+def test_data_that_is_wrong_is_told_and_exits_1(bench_data, monkeypatch):
+    from wavegen.data import listening
+
+    monkeypatch.setattr(listening, "FULL_SCALE", 32_000)
+    ended = bench_data("--json")
+    assert ended.code == 1
+    found = json.loads(ended.out.splitlines()[-1])
+    assert found["records"] == []
+    assert "is wrong, so it is not timed" in found["failures"][0]
+    assert found["failures"][0] in ended.out
+
+
+def test_data_refuses_what_cannot_be_before_it_begins(bench_data, wavegen, tmp_path):
+    (tmp_path / "a_file").touch()
+    for words, text in (
+        (("--seconds", 0), "more than 0"),
+        (("--seconds", "nan"), "more than 0"),
+        (("--out", tmp_path / "a_file" / "o.jsonl"), "a_file is a file, not a folder"),
+        (("--out", tmp_path), "is a folder"),
+    ):
+        ended = bench_data(*words)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.err.startswith("error: ")
+        assert text in ended.err
+    assert bench_data("--repeats", 0).code == 2
+    assert wavegen("bench", "data", "--case", "notes").code == 2
+
+
+def test_the_script_is_the_same_command(wavegen):
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--repeats", "0"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "bench data" in done.stderr
+    assert "--repeats" in done.stderr

@@ -57,6 +57,14 @@ def test_info_knows_a_run_a_corpus_and_a_config(wavegen, run, corpus):
     assert told[corpus]["sample_rate_hz"] == RATE
 
 
+def test_info_draws_a_corpus_where_asked(wavegen, corpus, tmp_path):
+    figure = tmp_path / "new" / "notes.png"
+    ended = wavegen("info", corpus, "--figure", figure, "--json")
+    assert ended.code == 0
+    assert last_json(ended.out)["figure"] == str(figure)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
 def test_quiet_says_nothing_but_json(wavegen, run, tmp_path):
     out = ("--out", tmp_path / "a.wav")
     assert wavegen("generate", "--run", run, *out, *NOTE, "--quiet") == (0, "", "")

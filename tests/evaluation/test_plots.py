@@ -1,9 +1,13 @@
 """Pictures: they are written, and what sounds is where it should be."""
 
+import errno
+
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
+from wavegen.errors import WavegenError
 from wavegen.evaluation import plots
 
 RATE = 8000
@@ -18,6 +22,19 @@ def test_a_figure_is_written_whole(tmp_path):
     assert picture.shape[0] > 300
     assert picture.std() > 0.1
     assert [p.name for p in path.parent.iterdir()] == ["figure.png"]
+
+
+def test_a_figure_that_fails_half_way_leaves_the_older_one_alone(tmp_path, monkeypatch):
+    def torn(_, beside, format):
+        beside.write_bytes(b"torn")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"older")
+    monkeypatch.setattr(Figure, "savefig", torn)
+    with pytest.raises(WavegenError, match="No space left"):
+        plots.write(path, Figure())
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("figure.png", b"older")]
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16_000])

@@ -74,3 +74,32 @@ def sampling(
     found, code = sampling.report(plan, console.say, console.note, console.progress)
     console.result(found)
     raise typer.Exit(code)
+
+
+@app.command("data")
+def data(
+    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
+    seconds: Annotated[
+        float, typer.Option(help="Sound in each timing; 1200 s take 400 MB in a temporary folder.")
+    ] = 1200.0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove preparing and batches right, then time them, and what training waits.
+
+    Recordings are made for it: notes as WAV, songs as FLAC at another rate.
+    One worker prepares; the training is that of the config `tiny`.
+    """
+    from wavegen.audio import files
+    from wavegen.evaluation import throughput
+
+    console = Console(json, quiet)
+    plan = throughput.Plan(repeats, seconds, out)
+    if out:
+        files.make_room(out)
+    found, code = throughput.report(plan, console.say, console.note, console.progress)
+    console.result(found)
+    raise typer.Exit(code)

@@ -15,6 +15,7 @@ from wavegen.errors import WavegenError
 Facts = dict[str, Any]
 
 _KINDS = "a run, a corpus, a sound file, a config's path or a shipped config's name"
+_PICTURES = (".png", ".svg")
 
 
 def run(
@@ -25,12 +26,20 @@ def run(
     samples_per_second: Annotated[
         float | None, typer.Option(min=1, help="Speed of that training, where you know it.")
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|.svg", help="Of a corpus: draw its pitches, loudness and lengths."
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what something is: a run, a corpus, a sound file or a config (by path or name)."""
     console = Console(json, quiet)
     planned = plan_of(config, samples_per_second)
+    if figure:
+        _check_figure(figure, path)
     facts = _facts(path, console)
     rows = [(name, _word(value)) for name, value in facts.items()]
     if planned:
@@ -40,8 +49,26 @@ def run(
 
         facts["config"], more = planned(corpus.open(path))
         rows += more
+    if figure:
+        from wavegen.data import corpus
+        from wavegen.evaluation import histograms
+
+        histograms.draw(figure, corpus.open(path))
+        facts["figure"] = str(figure)
+        rows.append(("figure", str(figure)))
     console.say(table(rows))
     console.result(facts)
+
+
+def _check_figure(figure: Path, path: Path) -> None:
+    if figure.suffix.lower() not in _PICTURES:
+        raise WavegenError(f"--figure {figure}", "a name that ends in " + " or ".join(_PICTURES))
+    if not (path / "manifest.json").is_file():
+        raise WavegenError(
+            f"--figure with {path}, which is no corpus",
+            "a folder made by prepare",
+            "leave --figure out, or make one with `wavegen prepare SOURCE --out CORPUS`",
+        )
 
 
 def _facts(path: Path, console: Console) -> Facts:

@@ -133,7 +133,7 @@ def _gather(
     count = before + total * hop + after
     samples = augmentation.read(split, items, first * hop - before, count, changes)
     heard = samples[:, before : before + total * hop]
-    codes = _unsigned_codes(config.audio.n_codes)[heard.view(np.uint16)]
+    codes = _unsigned_codes(config.audio.n_codes).take(heard.view(np.uint16))
     acoustics = np.zeros((len(items), total, 0), np.float32)
     if measured:
         sounds = samples.astype(np.float32) / mulaw.INT16_FULL_SCALE

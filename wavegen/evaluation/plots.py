@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from wavegen.audio import files
+from wavegen.errors import WavegenError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DYNAMIC_RANGE_DB = 80.0
 
@@ -39,10 +46,22 @@ def sounds(
     axes[1, 0].set_ylabel("kHz")
     if title:
         figure.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, figure)
+
+
+def write(path: Path, figure: Figure) -> None:
+    """A figure as the file that the path's ending asks for; whole, or not there at all."""
+    files.make_room(path)
     beside = path.with_name(path.name + ".partial")
-    figure.savefig(beside, format=path.suffix.lstrip(".") or "png")
-    beside.replace(path)
+    try:
+        figure.savefig(beside, format=path.suffix.lstrip(".").lower() or "png")
+        beside.replace(path)
+    except OSError as error:
+        raise WavegenError(
+            f"cannot write {path}: {error.strerror or error}", "a place that can be written to"
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _spectrogram(
