@@ -114,7 +114,7 @@ def test_data_has_its_table_on_stdout_progress_on_stderr_and_json_last(bench_dat
 def test_data_that_is_wrong_is_told_and_exits_1(bench_data, monkeypatch):
     from wavegen.data import listening
 
-    monkeypatch.setattr(listening, "FULL_SCALE", 32_000)
+    monkeypatch.setattr(listening, "INT16_FULL_SCALE", 32_000)
     ended = bench_data("--json")
     assert ended.code == 1
     found = json.loads(ended.out.splitlines()[-1])

@@ -105,11 +105,11 @@ def next_step(split, config, vocabulary, seed, step):
 
 
 WRONG = [
-    ("prepare notes", listening, "FULL_SCALE", 32_760, "samples of"),
-    ("prepare songs", listening, "FULL_SCALE", 32_000, "of 440 Hz"),
+    ("prepare notes", listening, "INT16_FULL_SCALE", 32_760, "samples of"),
+    ("prepare songs", listening, "INT16_FULL_SCALE", 32_000, "of 440 Hz"),
     ("prepare songs", blocks, "_mean", half_of, "Hz"),
     ("batches notes_small", batches, "_unsigned_codes", shifted, "nowhere in the corpus"),
-    ("batches notes_small", batches, "_fill_notes", never, "nowhere in the corpus"),
+    ("batches notes_small", batches.frames, "fill", never, "nowhere in the corpus"),
     ("batches without signals", batches, "_unsigned_codes", shifted, "nowhere in the corpus"),
     ("training waits", feed, "batches", SimpleNamespace(windows=next_step), "step 0"),
 ]
