@@ -34,7 +34,26 @@ class About:
     left_out: tuple[tuple[str, int], ...] = ()
 
 
-def settle_splits(store: shards.Store) -> None:
+def bind(
+    store: shards.Store,
+    notes: Sequence[Sequence[Note]],  # of each entry, as it sounds in the store
+    about: About,
+    *,
+    of_part: bool = False,
+) -> Report:
+    """Makes a corpus of the store, if anything was kept; returns what became of every file.
+
+    That of a part holds what there is, and leaves recordings where the whole wants them.
+    """
+    if not of_part:
+        _settle_splits(store)
+    found = report(store.entries, about)
+    if found.kept or of_part:
+        _write(store, notes, found, about.cleaning)
+    return found
+
+
+def _settle_splits(store: shards.Store) -> None:
     """Splits were planned before anything was heard; what was dropped may change the plan.
 
     Then the samples of a recording that moves are written again in its new split, and
@@ -62,13 +81,10 @@ def report(entries: Sequence[dict[str, Any]], about: About) -> Report:
     return Report(about.layout, about.sample_rate, tuple(lines), about.ignored, about.left_out)
 
 
-def write(
-    store: shards.Store,
-    notes: Sequence[Sequence[Note]],  # of each entry, as it sounds in the store
-    report: Report,
-    cleaning: Cleaning,
+def _write(
+    store: shards.Store, notes: Sequence[Sequence[Note]], report: Report, cleaning: Cleaning
 ) -> None:
-    """Makes a corpus of the store; the manifest comes last."""
+    """Everything beside the samples; the manifest comes last."""
     kept = [(e, played) for e, played in zip(store.entries, notes, strict=True) if e["kept"]]
     vocabulary = items.vocabulary_of([e for e, _ in kept], [played for _, played in kept])
     for folder in (path for path in store.folder.iterdir() if path.is_dir()):

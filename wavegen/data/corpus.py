@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from wavegen.data import (
     items,
     listening,
     manifest,
+    parts,
     place,
     request,
     selection,
@@ -28,6 +30,7 @@ from wavegen.data import (
 )
 from wavegen.data.items import Split
 from wavegen.data.layouts import Dropped, Recording
+from wavegen.data.parts import Part
 from wavegen.data.report import Report
 from wavegen.errors import WavegenError
 from wavegen.music.score import Note
@@ -73,6 +76,7 @@ def prepare(
     labels: dict[str, tuple[str, ...]] | None = None,
     limit: int | None = None,
     cleaning: Cleaning = NOTHING,
+    part: Part | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -81,7 +85,8 @@ def prepare(
     `pitches` (low, high), `labels` (allowed values) and `limit` choose recordings.
     `progress` is told how many are done and how many there are. A run that was stopped
     goes on where it was when it is called again alike, to the same bytes. Recordings of any
-    length are read in blocks, unless `cleaning` needs them whole.
+    length are read in blocks, unless `cleaning` needs them whole. A `part` of what was found
+    is a corpus of its own, to be joined by `assembly.join`; it may be empty.
     """
     out = Path(out)
     place.check(out)
@@ -92,9 +97,11 @@ def prepare(
     if not chosen.recordings:  # unfinished work stays: a disk may only be unplugged
         heard = listening.hear(chosen.found, sample_rate, cleaning, out)
         raise request.nothing_kept(sources, binding.report([entry for _, entry in heard], about))
-    with place.making(out) as partial:
-        report = _fill(partial, chosen.found, about, workers, progress)
-    if not report.kept:
+    if part:
+        parts.check(part, len(chosen.recordings))
+    with place.making(out, keep_journal=part is not None) as partial:
+        report = _fill(partial, chosen.found, about, part, workers, progress)
+    if not (report.kept or part):
         raise request.nothing_kept(sources, report)
     return report
 
@@ -103,20 +110,24 @@ def _fill(
     partial: Path,
     found: Sequence[Recording | Dropped],
     about: binding.About,
+    part: Part | None,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Report:
-    """Everything that a corpus consists of into the folder `partial`, if anything is kept."""
+    """Everything that a corpus, or a part of it, consists of into the folder `partial`."""
     work = fingerprint.of_work(found, about)
-    files = fingerprint.of_files(work, found)
+    span = (part or parts.WHOLE).span(len(found))
+    found, splits = found[span], selection.planned(found)[span]
+    if part and part.number > 1:  # what is no recording is counted once
+        about = dataclasses.replace(about, ignored=0, left_out=())
+    files = fingerprint.of_files(work, part, found)
     store = shards.Store(partial, files, [item.name for item in found])
     with contextlib.closing(store):
-        _hear(store, found, selection.planned(found), about, workers, progress)
-        binding.settle_splits(store)
-        report = binding.report(store.entries, about)
-        if report.kept:
-            binding.write(store, _notes(found, store.entries), report, about.cleaning)
-    return report
+        _hear(store, found, splits, about, workers, progress)
+        if part:
+            parts.write(partial, part, work, len(found), about)
+        notes = _notes(found, store.entries)
+        return binding.bind(store, notes, about, of_part=part is not None)
 
 
 def _hear(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from wavegen import __version__
-from wavegen.data import manifest
+from wavegen.data import manifest, shards
 from wavegen.data.binding import About
 from wavegen.data.layouts import Dropped, Recording
+from wavegen.data.parts import Part
 
 
 def of_work(found: Iterable[Recording | Dropped], about: About) -> str:
@@ -21,7 +23,6 @@ def of_work(found: Iterable[Recording | Dropped], about: About) -> str:
 
     def told() -> Iterator[Any]:
         yield manifest.FORMAT_VERSION, __version__, about.layout, about.sample_rate, about.cleaning
-        yield about.left_out
         for item in found:
             yield item.name
             if isinstance(item, Recording):
@@ -31,14 +32,27 @@ def of_work(found: Iterable[Recording | Dropped], about: About) -> str:
     return _digest(told())
 
 
-def of_files(work: str, found: Iterable[Recording | Dropped]) -> str:
+def of_files(work: str, part: Part | None, found: Iterable[Recording | Dropped]) -> str:
     """Stands for what the journal of such work holds on this machine: a change starts over."""
 
     def told() -> Iterator[Any]:
-        yield work
+        yield work, part
         for item in found:
             if isinstance(item, Recording) and (status := _status(item)):
                 yield str(item.path and item.path.resolve()), status.st_mtime_ns
+
+    return _digest(told())
+
+
+def of_parts(work: str, folders: Iterable[Path]) -> str:
+    """Stands for what the journal of a join holds: all that the parts' own say, in order."""
+
+    def told() -> Iterator[Any]:
+        yield __version__, work
+        for folder in folders:
+            with (folder / shards.JOURNAL).open("rb") as file:
+                file.readline()  # of the files on the machine that made it
+                yield hashlib.file_digest(file, "blake2b").hexdigest()
 
     return _digest(told())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -20,6 +19,7 @@ from wavegen.audio import cleaning as cleanings
 from wavegen.audio.cleaning import Cleaning
 from wavegen.audio.levels import QUIETEST_DBFS, Levels
 from wavegen.audio.mulaw import INT16_FULL_SCALE
+from wavegen.data import shards
 from wavegen.data.layouts import Dropped, Recording
 from wavegen.data.spool import Spool
 from wavegen.errors import WavegenError
@@ -89,7 +89,7 @@ def _hear(item: Recording | Dropped, sample_rate: int, cleaning: Cleaning, spool
     entry: dict[str, Any] = {"name": item.name, "kept": False}
     if isinstance(item, Dropped):
         return None, entry | {"reason": item.reason}
-    samples, levels, digest = Spool(spool), Levels(sample_rate), hashlib.blake2b(digest_size=16)
+    samples, levels, digest = Spool(spool), Levels(sample_rate), shards.digest()
     try:
         loaded = item.load(sample_rate)
         blocks = [loaded[0]] if isinstance(loaded, tuple) else loaded

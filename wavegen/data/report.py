@@ -155,6 +155,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
         rows.append((f"split {name}", f"{split['recordings']:.0f}, {_duration(split['seconds'])}"))
     for name, counts in report.labels.items():
         rows.append((f"label {name}", f"{len(counts)}: {_counts(counts)}"))
+    if not report.kept:  # as in a part of a data set
+        return rows
     rows += [
         ("sample rate", f"{report.sample_rate} Hz, from " + _counts(report.count("sample_rate"))),
         ("channels", _counts(report.count("channels"))),
