@@ -113,7 +113,7 @@ def run(
     told = _told(found, out)
     if planned:
         told["config"], rows = planned(corpus.open(out))
-        report.add(out, "config", told["config"])
+        report.write(out, found, config=told["config"])
         console.say(table(rows))
     console.say(f"wrote {out}; report.json in it names every file, and why it was dropped")
     if part is not None:

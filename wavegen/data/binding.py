@@ -106,6 +106,6 @@ def _write(
         "splits": report.splits,
         "vocabulary": vocabulary.to_dict(),
     }
-    for name, tree in ((reports.FILE, report.to_dict()), (manifest.FILE, told)):
-        text = json.dumps(tree, indent=1) + "\n"
-        (store.folder / name).write_text(text, encoding="utf-8")
+    reports.write(store.folder, report)
+    text = json.dumps(told, indent=1) + "\n"
+    (store.folder / manifest.FILE).write_text(text, encoding="utf-8")

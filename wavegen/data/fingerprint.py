@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -37,9 +38,10 @@ def of_files(work: str, part: Part | None, found: Iterable[Recording | Dropped])
 
     def told() -> Iterator[Any]:
         yield work, part
+        resolved = functools.cache(Path.resolve)  # asks for every folder above
         for item in found:
-            if isinstance(item, Recording) and (status := _status(item)):
-                yield str(item.path and item.path.resolve()), status.st_mtime_ns
+            if isinstance(item, Recording) and item.path and (status := _status(item)):
+                yield str(resolved(item.path.parent) / item.path.name), status.st_mtime_ns
 
     return _digest(told())
 

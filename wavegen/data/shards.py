@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ JOURNAL = "journal.jsonl"
 SPOOL = "spool"  # folder of what is not yet in a shard
 DTYPE = np.dtype("<i2")
 _BLOCK = 1 << 20  # samples copied at once
+_LINES = 1000  # of a journal read at once: these share the texts of their keys, half of all memory
 
 
 def path_of(folder: Path, split: str, shard: int) -> Path:
@@ -166,12 +168,13 @@ def read_journal(path: Path) -> tuple[str, list[dict[str, Any]], int]:
 
     The fingerprint is empty where there is no journal, or none that can be read.
     """
-    if not path.is_file():
-        return "", [], 0
-    data = path.read_bytes()
-    size = data.rfind(b"\n") + 1  # a torn last line is dropped
+    entries, size = [], 0
     try:
-        first, *entries = [json.loads(line) for line in data[:size].splitlines()]
-        return first["fingerprint"], entries, size
-    except (ValueError, KeyError, TypeError):
+        with path.open("rb") as file:
+            # A torn last line is dropped.
+            while lines := [x for x in itertools.islice(file, _LINES) if x.endswith(b"\n")]:
+                entries += json.loads(b"[" + b",".join(lines) + b"]")
+                size += sum(map(len, lines))
+        return entries.pop(0)["fingerprint"], entries, size
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
         return "", [], 0
