@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from wavegen.data import shards
 from wavegen.music.score import Note, Score
 
 FILE = "items.npz"
+_TAKES_ADVICE = hasattr(mmap, "MADV_WILLNEED")  # not Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,22 @@ class Split:
         """Recording i, memory-mapped; a sample v stands for v / 32767."""
         start = self.offset[i]
         return self.samples[self.shard[i]][start : start + self.lengths[i]]
+
+    def expect(self, i: int, start: int, stop: int) -> None:
+        """Has the system read samples `start` to `stop` of recording i, as far as there are any.
+
+        It does so in the background. Untold, it reads each place when it is first touched,
+        and may read megabytes around it that nobody asked for.
+        """
+        shard = self.samples[self.shard[i]]
+        start, stop = max(0, start), min(stop, int(self.lengths[i]))
+        if not (_TAKES_ADVICE and isinstance(shard, np.memmap) and start < stop):
+            return
+        origin = shard.offset + int(self.offset[i]) * shard.itemsize
+        first, end = origin + start * shard.itemsize, origin + stop * shard.itemsize
+        first -= first % mmap.PAGESIZE
+        with contextlib.suppress(OSError):  # it need not take advice
+            cast(mmap.mmap, shard.base).madvise(mmap.MADV_WILLNEED, first, end - first)
 
     def score(self, i: int) -> Score:
         """The notes of recording i."""
