@@ -380,6 +380,11 @@ def other_journal(made, sources):
     (made[0] / shards.JOURNAL).write_text("".join([lines[0], *lines[2:], lines[1]]))
 
 
+def another_word_in_the_journal(made, sources):
+    text = (made[0] / shards.JOURNAL).read_text()
+    (made[0] / shards.JOURNAL).write_text(text.replace('"peak"', '"peal"', 1))
+
+
 def flipped_sample(made, sources):
     with (made[0] / "train" / "samples-00000.npy").open("r+b") as file:
         file.seek(shards.HEADER_BYTES + 10)
@@ -412,6 +417,7 @@ def flipped_sample(made, sources):
         (a_newer_one, "newer"),
         (cut_journal, "part3.* is damaged"),
         (other_journal, "part3.* is damaged"),
+        (another_word_in_the_journal, "part3.* is damaged"),
         (flipped_sample, "part3.* is damaged"),
     ],
 )

@@ -29,9 +29,15 @@ class _Piece:
     entries: list[dict[str, Any]]  # of its journal
 
     def notes(self) -> Iterator[Sequence[Note]]:
-        """Those of each entry, in order."""
-        for entry, i in _items(self.entries):
-            yield self.corpus.splits[entry["split"]].score(i).notes if i is not None else ()
+        """Those of each entry; a split holds its recordings in their order, too."""
+        places = Counter[str]()
+        for entry in self.entries:
+            if not entry["kept"]:
+                yield ()
+                continue
+            split = entry["split"]
+            yield self.corpus.splits[split].score(places[split]).notes
+            places[split] += 1
 
 
 def join(
@@ -47,7 +53,10 @@ def join(
     """
     out = Path(out)
     place.check(out)
-    pieces = [_open(told) for told in _in_order([parts.read(Path(path)) for path in folders])]
+    pieces = [
+        _Piece(told, corpora.open(told.path), parts.entries(told))
+        for told in _in_order([parts.read(Path(path)) for path in folders])
+    ]
     with place.making(out) as partial:
         report = _fill(partial, pieces, progress)
     if not report.kept:
@@ -87,41 +96,12 @@ def _in_order(told: list[Described]) -> list[Described]:
     return sorted(told, key=lambda one: one.part.number)
 
 
-def _open(told: Described) -> _Piece:
-    """The part with its journal, if they tell the same."""
-    _, entries, _ = shards.read_journal(told.path / shards.JOURNAL)
-    if len(entries) != told.found:
-        raise parts.damaged(told.path, f"{shards.JOURNAL} is not whole")
-    corpus = corpora.open(told.path)
-    try:
-        for entry, i in _items(entries):
-            if i is not None:
-                split = corpus.splits[entry["split"]]
-                stored = split.names[i], split.shard[i], split.offset[i], split.lengths[i]
-                if stored != tuple(entry[key] for key in ("name", "shard", "offset", "length")):
-                    raise ValueError(f"{entry['name']} is not where {shards.JOURNAL} says")
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise parts.damaged(told.path, error) from None
-    return _Piece(told, corpus, entries)
-
-
-def _items(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int | None]]:
-    """Each entry and its place in its split, None where it was not kept."""
-    places = Counter[str]()
-    for entry in entries:
-        if entry["kept"]:
-            yield entry, places[entry["split"]]
-            places[entry["split"]] += 1
-        else:
-            yield entry, None
-
-
 def _fill(
     partial: Path, pieces: list[_Piece], progress: Callable[[int, int], None] | None
 ) -> Report:
     """Does in the folder `partial` what a prepare does, but for reading the sources."""
     first = pieces[0].told  # which counts what is counted once
-    journals = fingerprint.of_parts(first.work, [piece.told.path for piece in pieces])
+    journals = fingerprint.of_parts([piece.told for piece in pieces])
     entries = [(piece, entry) for piece in pieces for entry in piece.entries]
     store = shards.Store(partial, journals, [entry["name"] for _, entry in entries])
     with contextlib.closing(store):

@@ -125,7 +125,7 @@ def _fill(
     with contextlib.closing(store):
         _hear(store, found, splits, about, workers, progress)
         if part:
-            parts.write(partial, part, work, len(found), about)
+            parts.write(partial, part, work, about)
         notes = _notes(found, store.entries)
         return binding.bind(store, notes, about, of_part=part is not None)
 

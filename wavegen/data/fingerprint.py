@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wavegen import __version__
-from wavegen.data import manifest, shards
+from wavegen.data import manifest
 from wavegen.data.binding import About
 from wavegen.data.layouts import Dropped, Recording
-from wavegen.data.parts import Part
+from wavegen.data.parts import Described, Part
 
 
 def of_work(found: Iterable[Recording | Dropped], about: About) -> str:
@@ -46,17 +46,9 @@ def of_files(work: str, part: Part | None, found: Iterable[Recording | Dropped])
     return _digest(told())
 
 
-def of_parts(work: str, folders: Iterable[Path]) -> str:
-    """Stands for what the journal of a join holds: all that the parts' own say, in order."""
-
-    def told() -> Iterator[Any]:
-        yield __version__, work
-        for folder in folders:
-            with (folder / shards.JOURNAL).open("rb") as file:
-                file.readline()  # of the files on the machine that made it
-                yield hashlib.file_digest(file, "blake2b").hexdigest()
-
-    return _digest(told())
+def of_parts(told: Iterable[Described]) -> str:
+    """Stands for what the journal of a join holds: all that those of the parts say, in order."""
+    return _digest([__version__, *(one.journal for one in told)])
 
 
 def _status(item: Recording) -> os.stat_result | None:

@@ -6,6 +6,7 @@ A part is a corpus that also keeps what joining needs: its journal, and what par
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Described:
     path: Path
     part: Part
     work: str  # the fingerprint of all that the parts together prepare
-    found: int  # how many files this part says something of
+    journal: str  # a hash of its entries
     about: About
 
 
@@ -74,14 +75,14 @@ def check(part: Part, num_recordings: int) -> None:
         )
 
 
-def write(folder: Path, part: Part, work: str, found: int, about: About) -> None:
+def write(folder: Path, part: Part, work: str, about: About) -> None:
     """Makes a part of the corpus in `folder`."""
     tree = {
         "format_version": FORMAT_VERSION,
         "part": part.number,
         "parts": part.of,
         "work": work,
-        "found": found,
+        "journal": _hash(folder / shards.JOURNAL),
         "about": dataclasses.asdict(about),
     }
     (folder / FILE).write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
@@ -109,11 +110,25 @@ def read(path: Path) -> Described:
             path=path,
             part=Part(tree["part"], tree["parts"]),
             work=tree["work"],
-            found=tree["found"],
+            journal=tree["journal"],
             about=_about(**tree["about"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"{FILE}: {type(error).__name__}: {error}") from None
+
+
+def entries(told: Described) -> list[dict[str, Any]]:
+    """Those of a part's journal, once it has proved to be the one that was written."""
+    journal = told.path / shards.JOURNAL
+    if not journal.is_file() or _hash(journal) != told.journal:
+        raise damaged(told.path, f"{shards.JOURNAL} is not as it was")
+    return shards.read_journal(journal)[1]
+
+
+def _hash(journal: Path) -> str:
+    with journal.open("rb") as file:
+        file.readline()  # stands for the files on the machine that wrote it
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _about(cleaning: dict[str, Any], left_out: list[list[Any]], **others: Any) -> About:
