@@ -229,7 +229,7 @@ def _candidates(run: Path, step: int | None) -> list[int]:
 
 def _restore(run: Path, step: int, trees: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """The arrays of some items of a checkpoint, compared with their checksums."""
-    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), trees
     )

@@ -7,6 +7,7 @@ function of (seed, step). So a training that was stopped and resumed is the same
 from __future__ import annotations
 
 import json
+import os
 import platform
 import signal
 import threading
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +33,8 @@ from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
 from wavegen.model import loss, network
-from wavegen.training import evaluate, feed, optimizer
-from wavegen.training.step import Metrics, TrainState, initial_state, train_step
+from wavegen.training import devices, evaluate, feed, optimizer
+from wavegen.training.step import Metrics, TrainState, compiled, initial_state
 
 
 class Progress(NamedTuple):
@@ -83,30 +85,34 @@ def train(
     another config, or where the loss is no longer a number.
     """
     batches.check(corpus, config)
+    mesh = devices.mesh()
+    devices.check(config.training.batch_size, mesh)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
     corpus = replace(corpus, vocabulary=heard)
     graphdef, params = network.create(config, corpus.vocabulary, config.training.seed)
     state = initial_state(config, params)
-    state = _resume(run, config, corpus.vocabulary, state, on_note)
+    state = devices.copied(_resume(run, config, corpus.vocabulary, state, on_note), mesh)
     first = int(state.step)
     if first >= config.training.steps:
         on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
         return Outcome(first, False, None)
     if not _has_validation(corpus):
         on_note("the corpus has no split named valid: bits per sample will not be validated")
-    _open_run(run, config, corpus, first)
+    if devices.is_first():
+        _open_run(run, config, corpus, first)
     with (
         closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
-        (run / "metrics.jsonl").open("a", encoding="utf-8") as log,
+        _metrics_of(run).open("a", encoding="utf-8") as log,
         _interruptible() as stop,
-        feed.prefetched(corpus, config, range(first, config.training.steps)) as ready,
+        feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
     ):
 
         def record(entry: NamedTuple) -> None:
             log.write(json.dumps(entry._asdict()) + "\n")
             log.flush()
 
-        loop = _Loop(config, corpus, graphdef, writer, record, on_log, on_validation)
+        advance = partial(compiled(mesh), config, graphdef)
+        loop = _Loop(config, corpus, graphdef, advance, writer, record, on_log, on_validation)
         return loop.run(state, ready, stop)
 
 
@@ -116,6 +122,7 @@ class _Loop(NamedTuple):
     config: Config
     corpus: Corpus
     graphdef: nnx.GraphDef
+    advance: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     writer: Any
     record: Callable[[NamedTuple], None]
     on_log: Callable[[Progress], None]
@@ -127,7 +134,7 @@ class _Loop(NamedTuple):
         step, bits, stopping = int(state.step), None, False
         first, since = step + 1, (step, time.monotonic())
         for batch in ready:
-            state, metrics = train_step(self.config, self.graphdef, state, batch)
+            state, metrics = self.advance(state, batch)
             step += 1
             last = step == plan.steps
             if step == first and step % plan.log_every and not last:
@@ -138,7 +145,7 @@ class _Loop(NamedTuple):
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
-            stopping = stop.is_set()  # asked once: who stops has saved
+            stopping = self._shall_stop(step, stop)  # asked once: who stops has saved
             if step % plan.save_every == 0 or last or stopping:
                 _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
@@ -146,6 +153,12 @@ class _Loop(NamedTuple):
             if stopping:
                 break
         return Outcome(step, stopping and step < plan.steps, bits)
+
+    def _shall_stop(self, step: int, stop: threading.Event) -> bool:
+        """Whether to save and end; several processes settle that together, at log lines."""
+        if jax.process_count() > 1 and step % self.config.training.log_every:
+            return False
+        return devices.any_of(stop.is_set())
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
         _refuse_astray(step, metrics)
@@ -223,6 +236,11 @@ def _resume(
 
 def _has_validation(corpus: Corpus) -> bool:
     return "valid" in corpus.splits and corpus.splits["valid"].num_items > 0
+
+
+def _metrics_of(run: Path) -> Path:
+    """Where the metrics are written; what is not the first process's is the same once more."""
+    return run / "metrics.jsonl" if devices.is_first() else Path(os.devnull)
 
 
 def _open_run(run: Path, config: Config, corpus: Corpus, first: int) -> None:
