@@ -106,7 +106,7 @@ def run(
         if join:
             found = assembly.join(sources or [], out, progress=update)
         else:
-            found = corpus.prepare(sources or [], out, progress=update, **options)
+            found = corpus.prepare(sources or [], out, looking=update, progress=update, **options)
     recognised = layout == "auto" and not join
     rows = report.summary(found)
     console.say(table(_with_recognised(rows, sources or []) if recognised else rows))

@@ -78,12 +78,14 @@ def prepare(
     cleaning: Cleaning = NOTHING,
     part: Part | None = None,
     workers: int = 1,
+    looking: Callable[[int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Reads the sources into a new corpus at `out`; returns what became of every file.
 
     `pitches` (low, high), `labels` (allowed values) and `limit` choose recordings.
-    `progress` is told how many are done and how many there are. A run that was stopped
+    `looking` is told how many files were found so far, then `progress` how many are done and
+    how many there are. A run that was stopped
     goes on where it was when it is called again alike, to the same bytes. Recordings of any
     length are read in blocks, unless `cleaning` needs them whole. A `part` of what was found
     is a corpus of its own, to be joined by `assembly.join`; it may be empty.
@@ -92,7 +94,7 @@ def prepare(
     place.check(out)
     request.check_asked(sources, sample_rate, pitches, limit, cleaning)
     exclude = (out, place.partial_of(out))
-    chosen, met = request.find(sources, layout, exclude, pitches, labels or {}, limit)
+    chosen, met = request.find(sources, layout, exclude, pitches, labels or {}, limit, looking)
     about = binding.About(met, sample_rate, cleaning, chosen.ignored, chosen.left_out)
     if not chosen.recordings:  # unfinished work stays: a disk may only be unplugged
         heard = listening.hear(chosen.found, sample_rate, cleaning, out)

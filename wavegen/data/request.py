@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wavegen.audio import cleaning as cleanings
@@ -43,8 +43,13 @@ def find(
     pitches: tuple[int, int] | None,
     labels: dict[str, tuple[str, ...]],
     limit: int | None,
+    looking: Callable[[int], None] | None = None,
 ) -> tuple[selection.Selection, str]:
-    """What is to be read, looking into no folder of `exclude`; the names of the layouts met."""
+    """What is to be read, looking into no folder of `exclude`; the names of the layouts met.
+
+    `looking` is told how many files were found so far: the MIDI of hundreds of hours takes
+    minutes to read.
+    """
     roots = [Path(source) for source in sources]
     if not roots:
         if layout != "synthetic":
@@ -54,7 +59,10 @@ def find(
     found: list[layouts.Recording | layouts.Dropped | layouts.Ignored] = []
     for root, name in zip(roots, names, strict=True):
         prefix = f"{root.resolve().name}/" if len(roots) > 1 else ""
-        found += [layouts.renamed(item, prefix) for item in layouts.find(root, name, exclude)]
+        for item in layouts.find(root, name, exclude):
+            found.append(layouts.renamed(item, prefix))
+            if looking:
+                looking(len(found))
     return selection.select(found, pitches, labels, limit), "+".join(sorted(set(names)))
 
 
