@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +21,17 @@ from typing import Any
 from wavegen import __version__
 from wavegen.audio.cleaning import NOTHING, Cleaning
 from wavegen.config import Vocabulary
-from wavegen.data import items, listening, lock, manifest, request, selection, shards, timing
+from wavegen.data import (
+    digest,
+    items,
+    listening,
+    lock,
+    manifest,
+    request,
+    selection,
+    shards,
+    timing,
+)
 from wavegen.data import report as reports
 from wavegen.data.items import Split
 from wavegen.data.layouts import Recording
@@ -40,6 +51,11 @@ class Corpus:
     vocabulary: Vocabulary
     splits: dict[str, Split]
     seconds: float
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Stands for what the corpus holds; see wavegen.data.digest."""
+        return digest.of(self.path)
 
 
 def open(path: str | Path) -> Corpus:
