@@ -27,13 +27,17 @@ def run(
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the config."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Short for training.steps.")] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Begin a new run with what this one has learnt."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
     ] = True,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a network. Ctrl-C saves a checkpoint; the same command goes on from it."""
+    """Train a network. Ctrl-C or SIGTERM saves a checkpoint; the same command goes on from it."""
     from wavegen import checkpoint
     from wavegen import config as configs
     from wavegen.data import corpus
@@ -45,41 +49,42 @@ def run(
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"
         )
-    outcome = fit(resolved, corpus.open(data), run, console)
+    outcome = fit(resolved, corpus.open(data), run, console, init_from)
     if outcome.interrupted:
         console.note(f"stopped at step {outcome.step}; the same command goes on from there")
     else:
         console.say(f"trained to step {outcome.step}: {run}")
     console.result({"run": str(run), **outcome._asdict()})
     if outcome.interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(128 + outcome.signal)
 
 
-def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
+def fit(
+    config: Config, corpus: Corpus, run: Path, console: Console, init_from: Path | None = None
+) -> Outcome:
     """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
     from wavegen.audio import files
     from wavegen.data import batches
     from wavegen.training import loop
 
     batches.check(corpus, config)  # before there is a folder
-    files.make_room(run / "log.txt")
-    with (run / "log.txt").open("a", encoding="utf-8") as log:
+    files.make_room(run / "log.txt" if run.exists() else run)
 
-        def tell(line: str) -> None:
+    def tell(line: str) -> None:
+        console.note(line)
+        with (run / "log.txt").open("a", encoding="utf-8") as log:
             log.write(line + "\n")
-            log.flush()
-            console.note(line)
 
-        tell(describe(config))
-        tell("compiling the training step ...")
-        return loop.train(
-            config,
-            corpus,
-            run,
-            on_log=lambda progress: tell(progress_line(progress)),
-            on_validation=lambda found: tell(validation_line(found)),
-            on_note=tell,
-        )
+    console.note(describe(config))
+    return loop.train(
+        config,
+        corpus,
+        run,
+        init_from=init_from,
+        on_log=lambda progress: tell(progress_line(progress)),
+        on_validation=lambda found: tell(validation_line(found)),
+        on_note=tell,
+    )
 
 
 def describe(config: Config) -> str:
