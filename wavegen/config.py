@@ -158,6 +158,7 @@ class Training:
     validation_seconds: float = _in(0.01, default=60.0)  # of the split, at most, while training
     save_every: int = _in(1, default=500)  # steps
     keep_checkpoints: int = _in(1, default=3)  # newest ones; the best is kept as well
+    keep_every: int = _in(0, default=0)  # steps; one of every so many stays for good; 0: none
 
 
 @dataclass(frozen=True)

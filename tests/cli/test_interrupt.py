@@ -63,14 +63,13 @@ def test_a_stopped_generation_leaves_a_readable_wav(plain_run, tmp_path, number,
     assert (files.provenance(out) or {})["run"] == str(plain_run)
 
 
-def test_a_stopped_training_has_saved_and_goes_on(wavegen, corpus, small, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_training_has_saved_and_goes_on(wavegen, corpus, small, tmp_path, number, code):
     run = tmp_path / "run"
     settings = ("tiny", "--data", corpus, "--run", run, *small, "--set", "training.save_every=9999")
     log = run / "metrics.jsonl"
-    ended, err = stopped(
-        signal.SIGINT, lambda: is_larger(log, 0), "train", *settings, "--steps", 100_000
-    )
-    assert ended == 130, err
+    ended, err = stopped(number, lambda: is_larger(log, 0), "train", *settings, "--steps", 100_000)
+    assert ended == code, err
     assert "Traceback" not in err
     (step,) = checkpoint.steps(run)
     assert f"stopped at step {step}" in err

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -105,6 +106,26 @@ def test_a_plan_says_why_a_config_does_not_fit(made):
     facts = plan.of(corpus.open(made[1]), configs.from_dict({"audio": {"sample_rate": 16_000}}))
     assert "8000 Hz, the config at 16000 Hz" in facts["refused"]
     assert dict(plan.summary(facts))["does not fit"] == facts["refused"]
+
+
+def test_what_may_not_be_meant_is_said(made, config):
+    opened = corpus.open(made[1])
+    longest, in_all = (int(f(opened.splits["train"].lengths)) for f in (max, sum))
+
+    def told(batch_size, crop_samples):
+        training = {"batch_size": batch_size, "crop_samples": crop_samples}
+        tree = configs.to_dict(config) | {"training": training}
+        return " | ".join(plan.concerns(opened, configs.from_dict(tree)))
+
+    frame = config.model.hop_length
+    fits = longest // frame * frame
+    assert told(1, fits) == ""
+    assert "no recording is as long as a crop" in told(1, fits + frame)
+    assert f"training.crop_samples={-(-longest // frame) * frame} would do" in told(1, 9 * RATE * 8)
+    assert "a batch is larger than the data" in told(in_all // frame + 1, frame)
+    assert "a batch is larger than the data" not in told(in_all // frame, frame)
+    opened = dataclasses.replace(opened, splits={"train": opened.splits["train"]})
+    assert "bits per sample will not be validated" in told(1, fits)
 
 
 def test_an_entry_that_is_added_leaves_the_others(made):

@@ -36,7 +36,7 @@ def final_state(run, config, corpus):
     _, params = network.create(config, corpus.vocabulary, config.training.seed)
     state = loop.initial_state(config, params)
     trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-    return checkpoint.restore(run, config, corpus.vocabulary, trees)
+    return checkpoint.restore(run, trees)
 
 
 def metrics(run):

@@ -64,7 +64,7 @@ def run(
     training_seconds = time.monotonic() - start
     if outcome.interrupted:
         console.note("stopped; the same command goes on from here")
-        raise typer.Exit(130)
+        raise typer.Exit(128 + outcome.signal)
     console.note("3/4  generating")
     trained = checkpoint.load(out / "run")
     notes, phrase, sampling = _generate(trained, out, console)

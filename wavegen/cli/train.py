@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +27,10 @@ def run(
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the config."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Short for training.steps.")] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Begin a new run with what this one has learnt."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
     ] = True,
@@ -44,7 +47,7 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a network. Ctrl-C saves a checkpoint; the same command goes on from it.
+    """Train a network. Ctrl-C or SIGTERM saves a checkpoint; the same command goes on from it.
 
     Several processes train one network where each is given --coordinator, --num-processes and
     --process-id, or where SLURM, Open MPI, Kubernetes or a Cloud TPU started them.
@@ -62,38 +65,41 @@ def run(
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"
         )
-    outcome = fit(resolved, corpus.open(data), run, console)
+    outcome = fit(resolved, corpus.open(data), run, console, init_from)
     if outcome.interrupted:
         console.note(f"stopped at step {outcome.step}; the same command goes on from there")
     else:
         console.say(f"trained to step {outcome.step}: {run}")
     console.result({"run": str(run), **outcome._asdict()})
     if outcome.interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(128 + outcome.signal)
 
 
-def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
+def fit(
+    config: Config, corpus: Corpus, run: Path, console: Console, init_from: Path | None = None
+) -> Outcome:
     """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
     from wavegen.audio import files
     from wavegen.data import batches
     from wavegen.training import devices, loop, peers
 
     batches.check(corpus, config)  # before there is a folder
-    files.make_room(run / "log.txt")
-    own = run / "log.txt" if devices.is_first() else Path(os.devnull)
-    with own.open("a", encoding="utf-8") as log, peers.together(run, console.warn):
+    files.make_room(run / "log.txt" if run.exists() else run)
 
-        def tell(line: str) -> None:
+    def tell(line: str) -> None:
+        console.note(line)
+        if not devices.is_first():
+            return
+        with (run / "log.txt").open("a", encoding="utf-8") as log:
             log.write(line + "\n")
-            log.flush()
-            console.note(line)
 
-        tell(describe(config))
-        tell("compiling the training step ...")
+    console.note(describe(config))
+    with peers.together(run, console.warn):
         return loop.train(
             config,
             corpus,
             run,
+            init_from=init_from,
             on_log=lambda progress: tell(progress_line(progress)),
             on_validation=lambda found: tell(validation_line(found)),
             on_note=tell,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from wavegen.audio.cleaning import NOTHING, Cleaning
 from wavegen.config import Vocabulary
 from wavegen.data import (
     binding,
+    digest,
     fingerprint,
     items,
     listening,
@@ -46,6 +48,11 @@ class Corpus:
     vocabulary: Vocabulary
     splits: dict[str, Split]
     seconds: float
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Stands for what the corpus holds; see wavegen.data.digest."""
+        return digest.of(self.path)
 
 
 def open(path: str | Path) -> Corpus:

@@ -48,6 +48,27 @@ def of(corpus: Corpus, config: Config, samples_per_second: float | None = None) 
     return facts
 
 
+def concerns(corpus: Corpus, config: Config) -> list[str]:
+    """What may not be meant, in words, of a corpus that can be trained on."""
+    words, split, hop = [], corpus.splits["train"], config.model.hop_length
+    crop, batch_size = config.training.crop_samples, config.training.batch_size
+    rate, longest, in_all = corpus.sample_rate, int(split.lengths.max()), int(split.lengths.sum())
+    if longest < crop:
+        words.append(
+            f"no recording is as long as a crop: the longest has {longest / rate:.3g} s of "
+            f"{crop / rate:.3g} s, the rest is computed for nothing; "
+            f"training.crop_samples={-(-longest // hop) * hop} would do"
+        )
+    if batch_size * crop > in_all:
+        words.append(
+            f"a batch is larger than the data: {batch_size} crops of {crop / rate:.3g} s, "
+            f"{in_all / rate:.3g} s of recordings; the same sound comes several times in each"
+        )
+    if "valid" not in corpus.splits or not corpus.splits["valid"].num_items:
+        words.append("the corpus has no split named valid: bits per sample will not be validated")
+    return words
+
+
 def summary(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """A table for people."""
     rows = [

@@ -122,8 +122,12 @@ def spread(batch: Tree, devices: Mesh) -> Tree:
     return jax.tree.map(lambda a: jax.make_array_from_process_local_data(sharding, a), batch)
 
 
-def copied(tree: Tree, devices: Mesh) -> Tree:
-    """The same arrays on every device; each process has them all."""
+def shared(tree: Tree, devices: Mesh) -> Tree:
+    """The first process's arrays on every device. All processes have to ask at the same time."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        tree = multihost_utils.broadcast_one_to_all(tree)
     sharding = everywhere(devices)
     return jax.tree.map(
         lambda a: jax.make_array_from_process_local_data(sharding, np.asarray(a)), tree
@@ -140,13 +144,13 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def any_of(here: bool) -> bool:
-    """Whether it is so in any process. All of them have to ask at the same time."""
+def highest(here: int) -> int:
+    """The highest of the processes' numbers. All of them have to ask at the same time."""
     if jax.process_count() == 1:
         return here
     from jax.experimental import multihost_utils
 
-    return bool(np.any(multihost_utils.process_allgather(np.array([here]))))
+    return int(np.max(multihost_utils.process_allgather(np.array([here]))))
 
 
 def _check_address(address: str) -> None:

@@ -7,33 +7,37 @@ function of (seed, step). So a training that was stopped and resumed is the same
 from __future__ import annotations
 
 import json
-import os
-import platform
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-import wavegen
-from wavegen import checkpoint
-from wavegen import config as configs
-from wavegen.config import Config, Vocabulary
+from wavegen.checkpoint import About, Source
+from wavegen.config import Config, Training
 from wavegen.data import augmentation, batches
+from wavegen.data import plan as plans
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
 from wavegen.model import loss, network
-from wavegen.training import devices, evaluate, feed, optimizer
+from wavegen.training import (
+    devices,
+    evaluate,
+    feed,
+    folder,
+    inheritance,
+    interruption,
+    optimizer,
+    resumption,
+    saving,
+)
 from wavegen.training.step import Metrics, TrainState, compiled, initial_state
 
 
@@ -67,6 +71,7 @@ class Outcome(NamedTuple):
     step: int
     interrupted: bool
     validation_bits_per_sample: float | None
+    signal: int = 0  # the number of the one that interrupted it
 
 
 def train(
@@ -74,46 +79,55 @@ def train(
     corpus: Corpus,
     run: Path,
     *,
+    init_from: Path | None = None,
     on_log: Callable[[Progress], None],
     on_validation: Callable[[Validation], None],
     on_note: Callable[[str], None],
 ) -> Outcome:
     """Trains until config.training.steps, going on from the run's newest good checkpoint.
 
-    SIGINT (Ctrl-C) and SIGTERM end it after the current step, with a checkpoint saved.
-    Raises WavegenError where corpus and config do not fit, where the run was trained with
-    another config, or where the loss is no longer a number.
+    A new run begins with the moving average of the run `init_from`, if one is named. SIGINT
+    (Ctrl-C) and SIGTERM end it after the current step, with a checkpoint saved. Raises
+    WavegenError where corpus and config do not fit, where the run is another's or was trained
+    otherwise, where nothing can be saved, or where the loss is no longer a number.
     """
     batches.check(corpus, config)
     mesh = devices.mesh()
     devices.check(config.training.batch_size, mesh)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
     corpus = replace(corpus, vocabulary=heard)
-    graphdef, params = network.create(config, corpus.vocabulary, config.training.seed)
-    state = initial_state(config, params)
-    state = devices.copied(_resume(run, config, corpus.vocabulary, state, on_note), mesh)
-    first = int(state.step)
-    if first >= config.training.steps:
-        on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
-        return Outcome(first, False, None)
-    if not _has_validation(corpus):
-        on_note("the corpus has no split named valid: bits per sample will not be validated")
-    if devices.is_first():
-        _open_run(run, config, corpus, first)
-    with (
-        closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
-        _metrics_of(run).open("a", encoding="utf-8") as log,
-        _interruptible() as stop,
-        feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
-    ):
+    about = About(config, heard, Source(str(corpus.path), corpus.digest))
+    graphdef, params = network.create(config, heard, config.training.seed)
+    begun = inheritance.begin(run, init_from, config, heard, params)
+    with folder.held(run):
+        state = initial_state(config, begun.params)
+        if devices.is_first():
+            state = resumption.resume(run, about, state, on_note)
+        state = devices.shared(state, mesh)
+        first = int(state.step)
+        if first >= config.training.steps:
+            on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
+            return Outcome(first, False, None)
+        for words in (*begun.notes, *plans.concerns(corpus, config)):
+            on_note(words)
+        folder.open(run, config, corpus, first, begun.parent)
+        with (
+            interruption.heard() as wish,  # until the last save is done
+            closing(saving.Writer(run, config.training)) as writer,
+            folder.metrics(run).open("a", encoding="utf-8") as log,
+            feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
+        ):
 
-        def record(entry: NamedTuple) -> None:
-            log.write(json.dumps(entry._asdict()) + "\n")
-            log.flush()
+            def record(entry: NamedTuple) -> None:
+                log.write(json.dumps(entry._asdict()) + "\n")
+                log.flush()
 
-        advance = partial(compiled(mesh), config, graphdef)
-        loop = _Loop(config, corpus, graphdef, advance, writer, record, on_log, on_validation)
-        return loop.run(state, ready, stop)
+            on_note("compiling the training step ...")
+            step = partial(compiled(mesh), config, graphdef)
+            loop = _Loop(
+                config, corpus, about, graphdef, step, writer, record, on_log, on_validation
+            )
+            return loop.run(state, ready, wish)
 
 
 class _Loop(NamedTuple):
@@ -121,17 +135,18 @@ class _Loop(NamedTuple):
 
     config: Config
     corpus: Corpus
+    about: About
     graphdef: nnx.GraphDef
     advance: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-    writer: Any
+    writer: saving.Writer
     record: Callable[[NamedTuple], None]
     on_log: Callable[[Progress], None]
     on_validation: Callable[[Validation], None]
 
-    def run(self, state: TrainState, ready: Iterator[Batch], stop: threading.Event) -> Outcome:
-        """Steps until the end or until `stop` is set; saves on the way and at the end."""
+    def run(self, state: TrainState, ready: Iterator[Batch], wish: interruption.Wish) -> Outcome:
+        """Steps until the end or until there is a wish for it; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, stopping = int(state.step), None, False
+        step, bits, stopping, signal = int(state.step), None, False, 0
         first, since = step + 1, (step, time.monotonic())
         for batch in ready:
             state, metrics = self.advance(state, batch)
@@ -145,20 +160,23 @@ class _Loop(NamedTuple):
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
-            stopping = self._shall_stop(step, stop)  # asked once: who stops has saved
-            if step % plan.save_every == 0 or last or stopping:
+            self.writer.check()
+            signal = self._wished(step, wish)  # asked once: who stops has saved
+            stopping = signal != 0
+            if _is_saved(step, plan) or last or stopping:
                 _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
                 self._save(step, state, fresh)
             if stopping:
                 break
-        return Outcome(step, stopping and step < plan.steps, bits)
+        interrupted = stopping and step < plan.steps
+        return Outcome(step, interrupted, bits, signal if interrupted else 0)
 
-    def _shall_stop(self, step: int, stop: threading.Event) -> bool:
-        """Whether to save and end; several processes settle that together, at log lines."""
+    def _wished(self, step: int, wish: interruption.Wish) -> int:
+        """The signal that asked for an end; several processes settle that at lines of the log."""
         if jax.process_count() > 1 and step % self.config.training.log_every:
-            return False
-        return devices.any_of(stop.is_set())
+            return 0
+        return devices.highest(wish.signal)
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
         _refuse_astray(step, metrics)
@@ -201,7 +219,12 @@ class _Loop(NamedTuple):
 
     def _save(self, step: int, state: TrainState, bits: float | None) -> None:
         trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-        checkpoint.save(self.writer, step, trees, self.config, self.corpus.vocabulary, bits)
+        self.writer.save(step, trees, self.about._replace(bits_per_sample=bits))
+
+
+def _is_saved(step: int, plan: Training) -> bool:
+    """Whether a checkpoint is due: those that stay for good are made as well as kept."""
+    return step % plan.save_every == 0 or bool(plan.keep_every and step % plan.keep_every == 0)
 
 
 def _refuse_astray(step: int, metrics: Metrics) -> None:
@@ -216,87 +239,5 @@ def _refuse_astray(step: int, metrics: Metrics) -> None:
             )
 
 
-def _resume(
-    run: Path,
-    config: Config,
-    vocabulary: Vocabulary,
-    state: TrainState,
-    on_note: Callable[[str], None],
-) -> TrainState:
-    """The newest good state of the run, or the fresh one where there is none."""
-    trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-    loaded = checkpoint.restore(run, config, vocabulary, trees)
-    if loaded is None:
-        return state
-    for damaged in loaded.skipped:
-        on_note(f"checkpoint passed over, {damaged}")
-    on_note(f"going on from step {loaded.step}")
-    return TrainState(jnp.int32(loaded.step), loaded.params, loaded.ema, loaded.optimizer)
-
-
 def _has_validation(corpus: Corpus) -> bool:
     return "valid" in corpus.splits and corpus.splits["valid"].num_items > 0
-
-
-def _metrics_of(run: Path) -> Path:
-    """Where the metrics are written; what is not the first process's is the same once more."""
-    return run / "metrics.jsonl" if devices.is_first() else Path(os.devnull)
-
-
-def _open_run(run: Path, config: Config, corpus: Corpus, first: int) -> None:
-    """Writes what the run is, and takes out of its metrics what is about to come again."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.toml").write_text(configs.to_toml(config), encoding="utf-8")
-    _cut_metrics(run / "metrics.jsonl", first)
-    if (run / "environment.json").exists():
-        return
-    environment = {
-        "wavegen": wavegen.__version__,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "platform": platform.platform(),
-        "devices": [device.device_kind for device in jax.devices()],
-        "corpus": str(corpus.path),
-    }
-    (run / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
-
-
-def _cut_metrics(path: Path, first: int) -> None:
-    """Drops lines after step `first` and one that a kill cut short."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= first:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    beside = path.with_suffix(".partial")
-    beside.write_text("".join(kept), encoding="utf-8")
-    beside.replace(path)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one acts as usual."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may catch signals
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def request(*_: object) -> None:
-        stop.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, request)
-    try:
-        yield stop
-    finally:
-        restore()
