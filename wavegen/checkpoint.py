@@ -246,7 +246,8 @@ def _restore(run: Path, step: int, trees: dict[str, Any], told: dict[str, Any]) 
 
 def _refuse_other_config(run: Path, saved: Config, config: Config) -> None:
     free = ("steps", "log_every", "validate_every", "validation_seconds", "save_every")
-    allowed = tuple(f"training.{name}:" for name in (*free, "keep_checkpoints"))
+    watched = ("keep_checkpoints", "sample_every", "sample_seconds")
+    allowed = tuple(f"training.{name}:" for name in (*free, *watched))
     changed = [line for line in configs.differences(saved, config) if not line.startswith(allowed)]
     if changed:
         raise WavegenError(

@@ -158,6 +158,8 @@ class Training:
     validation_seconds: float = _in(0.01, default=60.0)  # of the split, at most, while training
     save_every: int = _in(1, default=500)  # steps
     keep_checkpoints: int = _in(1, default=3)  # newest ones; the best is kept as well
+    sample_every: int = _in(0, default=1000)  # steps from one sound of samples/ to the next; 0: off
+    sample_seconds: float = _in(0.01, 3600, default=4.0)  # of sound, each time
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import json
 import platform
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -26,45 +25,18 @@ import wavegen
 from wavegen import checkpoint
 from wavegen import config as configs
 from wavegen.config import Config, Vocabulary
-from wavegen.data import augmentation, batches
-from wavegen.data.batches import Batch
+from wavegen.data import augmentation, batches, entropy
 from wavegen.data.corpus import Corpus
-from wavegen.errors import WavegenError
-from wavegen.model import loss, network
-from wavegen.training import evaluate, feed, optimizer
-from wavegen.training.step import Metrics, TrainState, initial_state, train_step
+from wavegen.model import network
+from wavegen.model.network import Trained
+from wavegen.training import evaluate, feed
+from wavegen.training.health import Tally
+from wavegen.training.journal import Journal
+from wavegen.training.meter import Meter
+from wavegen.training.progress import Outcome, Progress, Validation
+from wavegen.training.step import TrainState, initial_state, train_step
 
-
-class Progress(NamedTuple):
-    """What a log line says; `metrics.jsonl` holds the same."""
-
-    step: int
-    steps: int
-    nats: float
-    bits_per_sample: float
-    accuracy: float
-    learning_rate: float
-    gradient_norm: float
-    steps_per_second: float
-    samples_per_second: float  # that carried loss
-    audio_hours_per_hour: float
-    seconds_left: float
-
-
-class Validation(NamedTuple):
-    """What a validation says; of the moving average of the parameters."""
-
-    step: int
-    validation_bits_per_sample: float
-    validation_accuracy: float
-
-
-class Outcome(NamedTuple):
-    """How a training ended."""
-
-    step: int
-    interrupted: bool
-    validation_bits_per_sample: float | None
+ENTROPY_BATCHES = 16  # a quarter of a million codes, where four windows of 4096 are a batch
 
 
 def train(
@@ -75,12 +47,19 @@ def train(
     on_log: Callable[[Progress], None],
     on_validation: Callable[[Validation], None],
     on_note: Callable[[str], None],
+    on_begin: Callable[[int], None] = lambda step: None,
+    on_warning: Callable[[str], None] = lambda words: None,
+    on_sample: Callable[[Trained], None] = lambda trained: None,
 ) -> Outcome:
     """Trains until config.training.steps, going on from the run's newest good checkpoint.
 
+    `on_begin` is told the step that is gone on from, `on_warning` what health says, and
+    `on_sample` gets the averaged network every `training.sample_every` steps: what it does
+    with it changes nothing in the training and counts in no rate.
+
     SIGINT (Ctrl-C) and SIGTERM end it after the current step, with a checkpoint saved.
     Raises WavegenError where corpus and config do not fit, where the run was trained with
-    another config, or where the loss is no longer a number.
+    another config, or where several steps in a row have gone astray (wavegen.training.health).
     """
     batches.check(corpus, config)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
@@ -94,20 +73,23 @@ def train(
         return Outcome(first, False, None)
     if not _has_validation(corpus):
         on_note("the corpus has no split named valid: bits per sample will not be validated")
-    _open_run(run, config, corpus, first)
+    _open_run(run, config, corpus)
+    on_begin(first)
     with (
+        closing(_journal(run, config, corpus, first, on_warning)) as journal,
         closing(checkpoint.manager(run, config.training.keep_checkpoints)) as writer,
-        (run / "metrics.jsonl").open("a", encoding="utf-8") as log,
         _interruptible() as stop,
         feed.prefetched(corpus, config, range(first, config.training.steps)) as ready,
     ):
-
-        def record(entry: NamedTuple) -> None:
-            log.write(json.dumps(entry._asdict()) + "\n")
-            log.flush()
-
-        loop = _Loop(config, corpus, graphdef, writer, record, on_log, on_validation)
+        loop = _Loop(config, corpus, graphdef, writer, journal, on_log, on_validation, on_sample)
         return loop.run(state, ready, stop)
+
+
+def _journal(
+    run: Path, config: Config, corpus: Corpus, first: int, on_warning: Callable[[str], None]
+) -> Journal:
+    bits = entropy.order0_bits(corpus.splits["train"], config, corpus.vocabulary, ENTROPY_BATCHES)
+    return Journal(run / "metrics.jsonl", first, config.training, bits, on_warning)
 
 
 class _Loop(NamedTuple):
@@ -117,58 +99,42 @@ class _Loop(NamedTuple):
     corpus: Corpus
     graphdef: nnx.GraphDef
     writer: Any
-    record: Callable[[NamedTuple], None]
+    journal: Journal
     on_log: Callable[[Progress], None]
     on_validation: Callable[[Validation], None]
+    on_sample: Callable[[Trained], None]
 
-    def run(self, state: TrainState, ready: Iterator[Batch], stop: threading.Event) -> Outcome:
+    def run(self, state: TrainState, ready: feed.Ready, stop: threading.Event) -> Outcome:
         """Steps until the end or until `stop` is set; saves on the way and at the end."""
         plan = self.config.training
         step, bits, stopping = int(state.step), None, False
-        first, since = step + 1, (step, time.monotonic())
-        for batch in ready:
+        first, meter = step + 1, Meter(self.config, self.journal.tally, step)
+        for batch in meter.batches(ready):
             state, metrics = train_step(self.config, self.graphdef, state, batch)
             step += 1
             last = step == plan.steps
+            meter.add(step, metrics)
             if step == first and step % plan.log_every and not last:
-                jax.block_until_ready(metrics)  # so that no rate counts the compiling
-                since = (step, time.monotonic())
+                meter.restart(step)  # so that no rate counts the compiling
             if step % plan.log_every == 0 or last:
-                since = self._log(step, metrics, since)
+                line = meter.line(step, batch, metrics)
+                self.journal.log(line)
+                self.on_log(line)
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
-                since = (step, time.monotonic())
+                meter.restart(step)
             stopping = stop.is_set()  # asked once: who stops has saved
             if step % plan.save_every == 0 or last or stopping:
-                _refuse_astray(step, metrics)
-                fresh = bits if step % plan.validate_every == 0 or last else None
-                self._save(step, state, fresh)
+                meter.settle()
+                if last or stopping or not meter.tally.astray_in_a_row:
+                    fresh = bits if step % plan.validate_every == 0 or last else None
+                    self._save(step, state, fresh, meter.tally)
+            if plan.sample_every and step % plan.sample_every == 0 and not stopping:
+                self._sample(step, state)
+                meter.restart(step)
             if stopping:
                 break
         return Outcome(step, stopping and step < plan.steps, bits)
-
-    def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
-        _refuse_astray(step, metrics)
-        nats = float(metrics.nats)
-        now, plan = time.monotonic(), self.config.training
-        rate = (step - since[0]) / max(1e-6, now - since[1])
-        samples = float(metrics.weight) * rate
-        entry = Progress(
-            step=step,
-            steps=plan.steps,
-            nats=nats,
-            bits_per_sample=loss.bits(nats),
-            accuracy=float(metrics.accuracy),
-            learning_rate=float(np.asarray(optimizer.schedule(plan)(step - 1))),
-            gradient_norm=float(metrics.gradient_norm),
-            steps_per_second=rate,
-            samples_per_second=samples,
-            audio_hours_per_hour=samples / self.config.audio.sample_rate,
-            seconds_left=(plan.steps - step) / rate,
-        )
-        self.record(entry)
-        self.on_log(entry)
-        return step, now
 
     def _validate(self, step: int, state: TrainState) -> float | None:
         if not _has_validation(self.corpus):
@@ -182,25 +148,20 @@ class _Loop(NamedTuple):
             self.config.training.validation_seconds,
         )
         entry = Validation(step, found.bits_per_sample, found.accuracy)
-        self.record(entry)
+        self.journal.validation(entry)
         self.on_validation(entry)
         return found.bits_per_sample
 
-    def _save(self, step: int, state: TrainState, bits: float | None) -> None:
+    def _save(self, step: int, state: TrainState, bits: float | None, tally: Tally) -> None:
+        self.journal.saved(step, tally)
         trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
         checkpoint.save(self.writer, step, trees, self.config, self.corpus.vocabulary, bits)
 
-
-def _refuse_astray(step: int, metrics: Metrics) -> None:
-    """Ends a training that computes no numbers any more, before it is saved; waits for the step."""
-    # The gradient tells it one step before the loss does: the parameters are already spoilt.
-    for name, value in (("loss", metrics.nats), ("gradient", metrics.gradient_norm)):
-        if not np.isfinite(float(value)):
-            raise WavegenError(
-                f"the {name} is {float(value)} at step {step}: the training has gone astray",
-                "a finite number",
-                "begin another --run with a lower training.learning_rate; what was saved is kept",
-            )
+    def _sample(self, step: int, state: TrainState) -> None:
+        # Copied, since the next step gives the state's memory away; onto one device.
+        ema = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), state.ema)
+        vocabulary = self.corpus.vocabulary
+        self.on_sample(Trained(self.config, vocabulary, self.graphdef, ema, step))
 
 
 def _resume(
@@ -225,11 +186,10 @@ def _has_validation(corpus: Corpus) -> bool:
     return "valid" in corpus.splits and corpus.splits["valid"].num_items > 0
 
 
-def _open_run(run: Path, config: Config, corpus: Corpus, first: int) -> None:
-    """Writes what the run is, and takes out of its metrics what is about to come again."""
+def _open_run(run: Path, config: Config, corpus: Corpus) -> None:
+    """Writes what the run is."""
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.toml").write_text(configs.to_toml(config), encoding="utf-8")
-    _cut_metrics(run / "metrics.jsonl", first)
     if (run / "environment.json").exists():
         return
     environment = {
@@ -241,22 +201,6 @@ def _open_run(run: Path, config: Config, corpus: Corpus, first: int) -> None:
         "corpus": str(corpus.path),
     }
     (run / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
-
-
-def _cut_metrics(path: Path, first: int) -> None:
-    """Drops lines after step `first` and one that a kill cut short."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= first:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    beside = path.with_suffix(".partial")
-    beside.write_text("".join(kept), encoding="utf-8")
-    beside.replace(path)
 
 
 @contextmanager
