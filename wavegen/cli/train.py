@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavegen.cli.console import Console, Json, Quiet, duration
+from wavegen.cli.console import Console, Json, Quiet
 from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
     from wavegen.config import Config
     from wavegen.data.corpus import Corpus
-    from wavegen.training.loop import Outcome, Progress, Validation
+    from wavegen.training.progress import Outcome
 
 
 def run(
@@ -30,22 +31,28 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
     ] = True,
+    wandb: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Show the run at wandb as well.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a network. Ctrl-C saves a checkpoint; the same command goes on from it."""
     from wavegen import checkpoint
     from wavegen import config as configs
+    from wavegen.cli import weights_and_biases
     from wavegen.data import corpus
 
     console = Console(json, quiet)
+    if wandb:
+        weights_and_biases.module()  # said before anything is begun
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
     if not resume and checkpoint.steps(run):
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"
         )
-    outcome = fit(resolved, corpus.open(data), run, console)
+    outcome = fit(resolved, corpus.open(data), run, console, wandb)
     if outcome.interrupted:
         console.note(f"stopped at step {outcome.step}; the same command goes on from there")
     else:
@@ -55,31 +62,37 @@ def run(
         raise typer.Exit(130)
 
 
-def fit(config: Config, corpus: Corpus, run: Path, console: Console) -> Outcome:
-    """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
+def fit(
+    config: Config, corpus: Corpus, run: Path, console: Console, project: str | None = None
+) -> Outcome:
+    """Trains, watched by a cli.watching.Watch; gives the Outcome. `project` is one of wandb."""
     from wavegen.audio import files
+    from wavegen.cli.watching import Watch
     from wavegen.data import batches
     from wavegen.training import loop
 
     batches.check(corpus, config)  # before there is a folder
     files.make_room(run / "log.txt")
-    with (run / "log.txt").open("a", encoding="utf-8") as log:
-
-        def tell(line: str) -> None:
-            log.write(line + "\n")
-            log.flush()
-            console.note(line)
-
-        tell(describe(config))
-        tell("compiling the training step ...")
-        return loop.train(
-            config,
-            corpus,
-            run,
-            on_log=lambda progress: tell(progress_line(progress)),
-            on_validation=lambda found: tell(validation_line(found)),
-            on_note=tell,
-        )
+    with closing(Watch(run, config, corpus, console)) as watch:
+        watch.tell(describe(config))
+        watch.tell("compiling the training step ...")
+        try:
+            outcome = loop.train(
+                config,
+                corpus,
+                run,
+                on_log=watch.progress,
+                on_validation=watch.validation,
+                on_note=watch.tell,
+                on_begin=lambda first: watch.begin(first, project),
+                on_warning=watch.warn,
+                on_sample=watch.sample,
+            )
+        except WavegenError as error:
+            watch.end(error)
+            raise
+        watch.draw()
+        return outcome
 
 
 def describe(config: Config) -> str:
@@ -95,24 +108,4 @@ def describe(config: Config) -> str:
         f"({config.receptive_field_seconds * 1000:.0f} ms) at {config.audio.sample_rate} Hz; "
         f"frames of {model.hop_length} samples ({config.frame_seconds * 1000:.1f} ms)"
         f"{predictor}"
-    )
-
-
-def progress_line(progress: Progress) -> str:
-    """One line of the log."""
-    return (
-        f"step {progress.step}/{progress.steps}  loss {progress.nats:.3f} nats "
-        f"({progress.bits_per_sample:.3f} bits/sample)  acc {progress.accuracy:.1%}  "
-        f"lr {progress.learning_rate:.1e}  gnorm {progress.gradient_norm:.2f}  "
-        f"{progress.steps_per_second:.2f} steps/s  {progress.samples_per_second / 1000:.1f}k "
-        f"samples/s  audio {progress.audio_hours_per_hour:.1f} h/h  "
-        f"eta {duration(progress.seconds_left)}"
-    )
-
-
-def validation_line(found: Validation) -> str:
-    """One line of the log about a validation."""
-    return (
-        f"step {found.step}  validation {found.validation_bits_per_sample:.3f} bits/sample  "
-        f"acc {found.validation_accuracy:.1%}"
     )
