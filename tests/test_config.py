@@ -11,7 +11,7 @@ from wavegen.errors import WavegenError
 from wavegen.model import network
 
 EVERYTHING = Vocabulary(
-    labels=dict.fromkeys(("instrument", "instrument_family", "folder"), ("a", "b")),
+    labels=dict.fromkeys(("instrument", "instrument_family", "folder", "word"), ("a", "b")),
     pitches=(60,),
     velocities=(100,),
 )

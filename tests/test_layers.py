@@ -37,6 +37,8 @@ DOORS = {  # third-party package: the only modules that may import it
     "mido": {"wavegen.music.midi"},
     "orbax": {"wavegen.checkpoint"},
     "tomllib": {"wavegen.config"},
+    "tensorboard": {"wavegen.training.events"},
+    "wandb": {"wavegen.cli.weights_and_biases"},
 }
 KERNELS_MAY_NOT_KNOW = {"flax", "optax", "orbax", "wavegen", "librosa", "soundfile"}
 

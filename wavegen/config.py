@@ -159,6 +159,8 @@ class Training:
     save_every: int = _in(1, default=500)  # steps
     keep_checkpoints: int = _in(1, default=3)  # newest ones; the best is kept as well
     keep_every: int = _in(0, default=0)  # steps; one of every so many stays for good; 0: none
+    sample_every: int = _in(0, default=1000)  # steps from one sound of samples/ to the next; 0: off
+    sample_seconds: float = _in(0.01, 3600, default=4.0)  # of sound, each time
 
 
 @dataclass(frozen=True)

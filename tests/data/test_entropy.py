@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wavegen import config as configs
 from wavegen.audio import mulaw
-from wavegen.data import entropy
+from wavegen.data import batches, entropy
 
 N_CODES = 16
 
@@ -50,3 +51,17 @@ def test_an_order_that_would_not_fit_in_memory_is_refused():
     split = split_of(np.zeros(10, np.int32))
     with pytest.raises(ValueError, match="order must be 0, 1 or 2"):
         entropy.markov_bits(split, split, N_CODES, 3)
+
+
+def test_the_entropy_of_what_a_training_asks_for_is_that_of_its_targets(small_corpus):
+    config = configs.load("tiny", ["audio.sample_rate=8000", "training.crop_samples=512"])
+    split, vocabulary = small_corpus.splits["train"], small_corpus.vocabulary
+    counts = np.zeros(256)
+    for step in range(3):
+        batch = batches.windows(split, config, vocabulary, config.training.seed, step)
+        targets = batch.codes[:, -batch.weights.shape[1] :]
+        np.add.at(counts, targets[batch.weights > 0], 1)
+    p = counts[counts > 0] / counts.sum()
+    expected = -(p * np.log2(p)).sum()
+    # Sums of at most 256 float64.
+    assert entropy.order0_bits(split, config, vocabulary, 3) == pytest.approx(expected, rel=1e-12)

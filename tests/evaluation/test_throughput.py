@@ -100,8 +100,8 @@ def without_notes(split, config, items, first, num_frames, changes):
     return np.zeros((len(items), num_frames, 256), np.float32), np.zeros((len(items), num_frames))
 
 
-def next_step(split, config, vocabulary, seed, step):
-    return batches.windows(split, config, vocabulary, seed, step + 1)
+def next_step(split, config, vocabulary, seed, step, rows):
+    return batches.windows(split, config, vocabulary, seed, step + 1, rows)
 
 
 WRONG = [

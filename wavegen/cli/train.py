@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavegen.cli.console import Console, Json, Quiet, duration
+from wavegen.cli.console import Console, Json, Quiet
 from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
     from wavegen.config import Config
     from wavegen.data.corpus import Corpus
-    from wavegen.training.loop import Outcome, Progress, Validation
+    from wavegen.training.progress import Outcome
 
 
 def run(
@@ -44,6 +45,9 @@ def run(
     process_id: Annotated[
         int | None, typer.Option(min=0, help="Which of them this is, from 0.")
     ] = None,
+    wandb: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Show the run at wandb as well.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,18 +58,21 @@ def run(
     """
     from wavegen import checkpoint
     from wavegen import config as configs
+    from wavegen.cli import weights_and_biases
     from wavegen.data import corpus
     from wavegen.training import devices
 
     devices.start(coordinator, num_processes, process_id)
     console = Console(json and devices.is_first(), quiet or not devices.is_first())
+    if wandb:
+        weights_and_biases.module()  # said before anything is begun
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
     if not resume and checkpoint.steps(run):
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"
         )
-    outcome = fit(resolved, corpus.open(data), run, console, init_from)
+    outcome = fit(resolved, corpus.open(data), run, console, init_from, wandb)
     if outcome.interrupted:
         console.note(f"stopped at step {outcome.step}; the same command goes on from there")
     else:
@@ -76,34 +83,51 @@ def run(
 
 
 def fit(
-    config: Config, corpus: Corpus, run: Path, console: Console, init_from: Path | None = None
+    config: Config,
+    corpus: Corpus,
+    run: Path,
+    console: Console,
+    init_from: Path | None = None,
+    project: str | None = None,
 ) -> Outcome:
-    """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
+    """Trains, watched by a cli.watching.Watch; gives the Outcome. `project` is one of wandb.
+
+    Of several processes the first one is watched.
+    """
     from wavegen.audio import files
+    from wavegen.cli.watching import Watch
     from wavegen.data import batches
     from wavegen.training import devices, loop, peers
 
     batches.check(corpus, config)  # before there is a folder
     files.make_room(run / "log.txt" if run.exists() else run)
-
-    def tell(line: str) -> None:
-        console.note(line)
-        if not devices.is_first():
-            return
-        with (run / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
-
-    console.note(describe(config))
     with peers.together(run, console.warn):
-        return loop.train(
-            config,
-            corpus,
-            run,
-            init_from=init_from,
-            on_log=lambda progress: tell(progress_line(progress)),
-            on_validation=lambda found: tell(validation_line(found)),
-            on_note=tell,
-        )
+        if not devices.is_first():
+            silent = {"on_log": _nothing, "on_validation": _nothing, "on_note": _nothing}
+            return loop.train(config, corpus, run, init_from=init_from, **silent)
+        with closing(Watch(run, config, corpus, console)) as watch:
+            try:
+                outcome = loop.train(
+                    config,
+                    corpus,
+                    run,
+                    init_from=init_from,
+                    on_log=watch.progress,
+                    on_validation=watch.validation,
+                    on_note=watch.tell,
+                    on_begin=lambda first: watch.begin(first, project, describe(config)),
+                    on_warning=watch.warn,
+                    on_sample=watch.sample,
+                )
+            except WavegenError as error:
+                watch.end(error)
+                raise
+            watch.draw()
+            return outcome
+
+
+def _nothing(_: object) -> None:
+    """What the other processes would say, the first one says."""
 
 
 def describe(config: Config) -> str:
@@ -119,24 +143,4 @@ def describe(config: Config) -> str:
         f"({config.receptive_field_seconds * 1000:.0f} ms) at {config.audio.sample_rate} Hz; "
         f"frames of {model.hop_length} samples ({config.frame_seconds * 1000:.1f} ms)"
         f"{predictor}"
-    )
-
-
-def progress_line(progress: Progress) -> str:
-    """One line of the log."""
-    return (
-        f"step {progress.step}/{progress.steps}  loss {progress.nats:.3f} nats "
-        f"({progress.bits_per_sample:.3f} bits/sample)  acc {progress.accuracy:.1%}  "
-        f"lr {progress.learning_rate:.1e}  gnorm {progress.gradient_norm:.2f}  "
-        f"{progress.steps_per_second:.2f} steps/s  {progress.samples_per_second / 1000:.1f}k "
-        f"samples/s  audio {progress.audio_hours_per_hour:.1f} h/h  "
-        f"eta {duration(progress.seconds_left)}"
-    )
-
-
-def validation_line(found: Validation) -> str:
-    """One line of the log about a validation."""
-    return (
-        f"step {found.step}  validation {found.validation_bits_per_sample:.3f} bits/sample  "
-        f"acc {found.validation_accuracy:.1%}"
     )

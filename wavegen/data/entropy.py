@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from wavegen import config as configs
 from wavegen.audio import mulaw
+from wavegen.config import Config, Vocabulary
+from wavegen.data import batches
 from wavegen.data.items import Split
 
 # Weight, in counts, of the lower order's guess in a context's distribution. Of 2, 8 and 32
@@ -35,6 +40,22 @@ def markov_bits(train: Split, valid: Split, n_codes: int, order: int) -> float:
         bits -= float(np.log2(p).sum())
         num_samples += len(p)
     return bits / num_samples
+
+
+def order0_bits(split: Split, config: Config, vocabulary: Vocabulary, num_batches: int) -> float:
+    """Entropy of the codes that the first batches of a training ask for, in bits per sample.
+
+    It is what foretelling costs that knows how frequent each code is and nothing else.
+    """
+    # What the network hears beside the codes does not change them, and may take long to make.
+    deaf = replace(config.model, predictor=configs.Predictor())
+    plain = replace(config, model=deaf, conditioner=configs.Conditioner())
+    counts = np.zeros(config.audio.n_codes)
+    for step in range(num_batches):
+        batch = batches.windows(split, plain, vocabulary, config.training.seed, step)
+        counts += np.bincount(batch.codes.ravel(), batch.weights.ravel(), counts.size)
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log2(p)).sum())
 
 
 def _contexts(split: Split, n_codes: int, order: int):  # type: ignore[no-untyped-def]

@@ -55,9 +55,11 @@ class Split:
         """
         shard = self.samples[self.shard[i]]
         start, stop = max(0, start), min(stop, int(self.lengths[i]))
-        if not (_TAKES_ADVICE and isinstance(shard, np.memmap) and start < stop):
+        # What was computed from a map is still called one, but has no place in a file.
+        is_mapped = isinstance(shard, np.memmap) and shard.offset is not None
+        if not (_TAKES_ADVICE and is_mapped and start < stop):
             return
-        origin = shard.offset + int(self.offset[i]) * shard.itemsize
+        origin = cast(np.memmap, shard).offset + int(self.offset[i]) * shard.itemsize
         first, end = origin + start * shard.itemsize, origin + stop * shard.itemsize
         first -= first % mmap.PAGESIZE
         with contextlib.suppress(OSError):  # it need not take advice

@@ -122,6 +122,14 @@ def spread(batch: Tree, devices: Mesh) -> Tree:
     return jax.tree.map(lambda a: jax.make_array_from_process_local_data(sharding, a), batch)
 
 
+def here(array: Any) -> np.ndarray:
+    """The rows of a batch's array that this process has."""
+    if not isinstance(array, jax.Array) or array.is_fully_addressable:
+        return np.asarray(array)
+    shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return np.concatenate([np.asarray(shard.data) for shard in shards])
+
+
 def shared(tree: Tree, devices: Mesh) -> Tree:
     """The first process's arrays on every device. All processes have to ask at the same time."""
     if jax.process_count() > 1:

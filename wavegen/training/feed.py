@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from jax.sharding import Mesh
 
@@ -16,18 +17,40 @@ from wavegen.data.corpus import Corpus
 from wavegen.training import devices
 
 AHEAD = 2  # batches kept ready
+Ahead = queue.Queue[Batch | BaseException | None]  # None: there are no more
+
+
+class Ready:
+    """The batches as they come; waits for the next one where none is ready."""
+
+    def __init__(self, ahead: Ahead) -> None:
+        self._ahead = ahead
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next batch has to be waited for."""
+        return self._ahead.empty()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        item = self._ahead.get()
+        if item is None:
+            raise StopIteration
+        if isinstance(item, BaseException):
+            raise item
+        return item
 
 
 @contextmanager
-def prefetched(
-    corpus: Corpus, config: Config, steps: range, mesh: Mesh
-) -> Iterator[Iterator[Batch]]:
+def prefetched(corpus: Corpus, config: Config, steps: range, mesh: Mesh) -> Iterator[Ready]:
     """The batches of `steps` on their devices, made by a thread, a few ahead of the step.
 
     Each process makes the rows of its own devices.
     """
     rows = devices.rows(config.training.batch_size, mesh)
-    ahead: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=AHEAD)
+    ahead: Ahead = queue.Queue(maxsize=AHEAD)
     closed = threading.Event()
 
     def put(item: Batch | BaseException | None) -> None:
@@ -55,16 +78,10 @@ def prefetched(
         except BaseException as error:  # handed to the loop, which raises it
             put(error)
 
-    def drain() -> Iterator[Batch]:
-        while (item := ahead.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
     try:
-        yield drain()
+        yield Ready(ahead)
     finally:
         closed.set()
         thread.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from wavegen.config import Config
 from wavegen.data import lock
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
-from wavegen.training import devices
+from wavegen.training import devices, peers
 
 CONFIG, ENVIRONMENT, METRICS = "config.toml", "environment.json", "metrics.jsonl"
 
@@ -66,7 +65,7 @@ def _mishap(run: Path, error: OSError) -> Exception:
 def open(
     run: Path, config: Config, corpus: Corpus, first: int, begun_from: dict[str, Any] | None
 ) -> None:
-    """Writes what the run is, and takes out of its metrics what comes again after step `first`.
+    """Writes what the run is; it goes on from step `first`.
 
     `begun_from` says which run and step a new one has its parameters from. Of several
     processes the first one writes.
@@ -74,7 +73,6 @@ def open(
     if not devices.is_first():
         return
     _replace(run / CONFIG, configs.to_toml(config))
-    _cut_metrics(run / METRICS, first)
     if first and (run / ENVIRONMENT).exists():
         return  # it tells of the beginning
     environment = {
@@ -91,7 +89,9 @@ def open(
 
 def metrics(run: Path) -> Path:
     """Where this process writes the metrics: what is not the first's is the same once more."""
-    return run / METRICS if devices.is_first() else Path(os.devnull)
+    if devices.is_first():
+        return run / METRICS
+    return run / peers.FOLDER / f"metrics-{jax.process_index()}.jsonl"
 
 
 def begun_from(run: Path) -> str:
@@ -100,20 +100,6 @@ def begun_from(run: Path) -> str:
         return json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["begun_from"]["run"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _cut_metrics(path: Path, first: int) -> None:
-    """Drops lines after step `first` and one that a kill cut short."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= first:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    _replace(path, "".join(kept))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -22,6 +22,8 @@ FREE = (
     "save_every",
     "keep_checkpoints",
     "keep_every",
+    "sample_every",
+    "sample_seconds",
 )
 
 

@@ -87,6 +87,11 @@ class Writer:
             raise _unsaved(self._run, step, error) from error
 
 
+def is_due(step: int, plan: Training) -> bool:
+    """Whether a checkpoint is due: those that stay for good are made as well as kept."""
+    return step % plan.save_every == 0 or bool(plan.keep_every and step % plan.keep_every == 0)
+
+
 def kept(saved: Mapping[int, float | None], plan: Training) -> set[int]:
     """Which of the saved steps stay: the newest ones, those of `keep_every`, and the best.
 

@@ -47,7 +47,11 @@ def initial_state(config: Config, params: Params) -> TrainState:
 def step(
     config: Config, graphdef: nnx.GraphDef, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
-    """One step of gradient descent on the mean cross-entropy of the batch."""
+    """One step of gradient descent on the mean cross-entropy of the batch.
+
+    A step whose loss or gradient is no number changes nothing but the number of the step: it
+    would spoil all that was learnt.
+    """
     key = jax.random.fold_in(jax.random.key(config.training.seed), state.step)
 
     def mean_nats(params: Params) -> tuple[jax.Array, loss.Score]:
@@ -64,7 +68,10 @@ def step(
     metrics = Metrics(
         nats, found.hits / jnp.maximum(found.weight, 1.0), optax.tree.norm(gradient), found.weight
     )
-    return TrainState(state.step + 1, params, ema, opt_state), metrics
+    usable = jnp.isfinite(metrics.nats) & jnp.isfinite(metrics.gradient_norm)
+    after = TrainState(state.step, params, ema, opt_state)
+    after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, state)
+    return after._replace(step=state.step + 1), metrics
 
 
 train_step = jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
