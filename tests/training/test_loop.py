@@ -1,10 +1,12 @@
 """The loop: it learns, it goes on exactly, and it stops in words."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -134,6 +136,27 @@ def test_what_is_no_number_ends_the_training_and_is_not_saved(
         with pytest.raises(WavegenError, match=f"the {name} is nan at step 4"):
             train(tiny, notes_corpus, tmp_path)
     assert checkpoint.steps(tmp_path) == []
+
+
+def test_a_save_that_failed_ends_the_training_before_the_next_save(tmp_path, tiny, notes_corpus):
+    plan = dataclasses.replace(tiny.training, steps=8, save_every=5, log_every=1)
+    config, failed, seen = dataclasses.replace(tiny, training=plan), threading.Event(), []
+
+    def fail(*_):
+        failed.set()
+        raise OSError(28, "No space left on device")
+
+    def log(progress):
+        seen.append(progress.step)
+        if progress.step == 6:
+            assert failed.wait(60)
+            time.sleep(0.2)  # until what failed is told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "write", fail)
+        with pytest.raises(WavegenError, match="the disk is full"):
+            train(config, notes_corpus, tmp_path, on_log=log)
+    assert seen[-1] == 6
 
 
 def test_a_mistake_in_the_data_thread_reaches_the_caller(tmp_path, tiny, notes_corpus):
