@@ -121,7 +121,9 @@ def write(
     path = _path(run, step)
     partial = path.with_suffix(".unfinished")
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        options = ocp.CompositeOptions(multiprocessing_options=_alone())
+        handler = ocp.CompositeCheckpointHandler(composite_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as checkpointer:
             checkpointer.save(partial, args=args)
         files = (file for file in sorted(partial.rglob("*")) if file.is_file())
         sums = {file.relative_to(partial).as_posix(): _checksum(file) for file in files}
@@ -275,7 +277,7 @@ def _restore(
     run: Path, step: int, trees: dict[str, Any], sums: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
     """The arrays of some items of a checkpoint, compared with their checksums."""
-    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), trees
     )
@@ -285,7 +287,8 @@ def _restore(
             if (path / FILES).exists():  # without, it is of format version 1
                 _compare_files(path, name)
             args = ocp.args.StandardRestore(tree)
-            restored[name] = _read(path / name, ocp.StandardCheckpointHandler(), args)
+            handler = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
+            restored[name] = _read(path / name, handler, args)
             wanted, found = sums[name], checksums(restored[name])
         damaged = [path for path in wanted if wanted[path] != found.get(path)]
         if damaged:
@@ -300,8 +303,19 @@ def _compare_files(path: Path, item: str) -> None:
             raise ValueError(f"{name} is damaged: its checksum differs")
 
 
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Of several processes, the one that reads or writes does so without waiting for the others.
+
+    Each has all arrays, so one of them is enough to save a training.
+    """
+    here = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process{here}"
+    )
+
+
 def _read(item: Path, handler: Any, args: Any = None) -> Any:
-    with ocp.Checkpointer(handler) as reader:
+    with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
         return reader.restore(item, args=args or ocp.args.JsonRestore())
 
 

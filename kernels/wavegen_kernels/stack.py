@@ -21,18 +21,25 @@ def gated(pre: Array) -> Array:  # [..., 2R] -> [..., R]
     return jnp.tanh(filter_) * jax.nn.sigmoid(gate)
 
 
+def convolved(
+    taps: list[Array],  # K of [..., R]; tap 0 is now
+    gate: Array,  # [K, R, 2R]
+) -> Array:  # [..., 2R]
+    """What a layer's dilated convolution adds up, without its bias.
+
+    The taps are laid side by side so that the convolution is one matrix product.
+    """
+    K, R, R2 = gate.shape
+    return jnp.concatenate(taps, axis=-1) @ gate.reshape(K * R, R2)
+
+
 def gate_inputs(
     taps: list[Array],  # K of [..., R]; tap 0 is now
     gate: Array,  # [K, R, 2R]
     bias: Array,  # [2R]
 ) -> Array:  # [..., 2R]
-    """What a layer's dilated convolution adds up, before the conditioning is added.
-
-    The taps are laid side by side so that the convolution is one matrix product.
-    """
-    K, R, R2 = gate.shape
-    wide = jnp.concatenate(taps, axis=-1)  # [..., K*R]
-    return wide @ gate.reshape(K * R, R2) + jnp.expand_dims(bias, range(wide.ndim - 1))
+    """The layer's convolution with its bias, before the conditioning is added."""
+    return convolved(taps, gate) + jnp.expand_dims(bias, range(taps[0].ndim - 1))
 
 
 def residual(

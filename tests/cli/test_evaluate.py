@@ -62,6 +62,9 @@ def world(tmp_path_factory, wavegen, run, plain_run, corpus, sines):
     assert wavegen("prepare", *fast, "--out", here / "fast").code == 0
     shutil.copytree(corpus, here / "empty")
     items.write(here / "empty" / "valid", [], [], corpora.open(corpus).vocabulary)
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    manifest["splits"]["valid"] = {"recordings": 0, "seconds": 0.0}
+    (here / "empty" / "manifest.json").write_text(json.dumps(manifest))
     (here / "nothing").mkdir()
     for name, target in {"run": run, "plain": plain_run, "notes": corpus, "sines": sines}.items():
         (here / name).symlink_to(target)

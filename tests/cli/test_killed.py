@@ -17,6 +17,7 @@ from wavegen import config as configs
 from wavegen.data import corpus as corpora
 from wavegen.model import network
 from wavegen.training import loop
+from wavegen.training.step import train_step
 
 ROOT = Path(__file__).parents[2]
 START = f"""
@@ -105,15 +106,15 @@ def metrics(run):
 
 def batches_heard(run, corpus, steps):
     """The batches that a run is given when it goes on for some more steps."""
-    heard, step = [], loop.train_step
+    heard = []
     config = configs.load(run / "config.toml", [f"training.steps={steps}"])
 
     def hear(config, graphdef, state, batch):
         heard.append(jax.tree.map(np.array, batch))
-        return step(config, graphdef, state, batch)
+        return train_step(config, graphdef, state, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "train_step", hear)
+        patch.setattr(loop, "compiled", lambda mesh: hear)
         loop.train(
             config,
             corpora.open(corpus),

@@ -95,3 +95,55 @@ def test_what_auto_took_each_source_for_is_said(wavegen, tmp_path):
     ended = wavegen("prepare", two, "--layout", "folder", "--out", tmp_path / "e", *common)
     assert ended.code == 0
     assert "recognised" not in ended.out
+
+
+@pytest.fixture
+def parts(wavegen, folder, tmp_path):
+    """The three tones in two parts."""
+    made = [tmp_path / "one", tmp_path / "two"]
+    for i, out in enumerate(made, 1):
+        ended = wavegen(
+            "prepare", folder, "--sample-rate", RATE, "--part", f"{i}/2", "--out", out, "--json"
+        )
+        assert ended.code == 0, ended.err
+        assert "wavegen prepare --join PART... --out CORPUS" in ended.out
+        assert json.loads(ended.out.splitlines()[-1])["kept"] == i
+    return made
+
+
+def test_parts_are_joined_to_the_corpus_that_one_prepare_makes(wavegen, folder, parts, tmp_path):
+    whole = wavegen("prepare", folder, "--sample-rate", RATE, "--out", tmp_path / "whole", "--json")
+    joined = wavegen("prepare", "--join", *parts[::-1], "--out", tmp_path / "c", "--json")
+    assert joined.code == 0, joined.err
+    assert "joining" in joined.err
+    told, wanted = (json.loads(ended.out.splitlines()[-1]) for ended in (joined, whole))
+    assert told | {"corpus": wanted["corpus"]} == wanted
+    assert wavegen("info", tmp_path / "c").out == wavegen("info", tmp_path / "whole").out
+    assert wavegen("info", parts[0]).code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--layout folder", "--sample-rate 8000", "--pitch 60-64", "--label a=b", "--limit 2",
+        "--trim-silence", "--drop-silence", "--silence-db -50", "--denoise", "--normalize peak",
+        "--highpass", "--part 1/2", "--workers 2",
+    ],
+)  # fmt: skip
+def test_what_a_join_would_not_do_is_refused(wavegen, tmp_path, words):
+    ended = wavegen("prepare", "--join", "one", "two", "--out", tmp_path / "c", *words.split())
+    assert ended.code == 1
+    assert f"{words.split()[0]} with --join" in ended.err
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1/0"])
+def test_a_part_that_is_none_is_refused_before_any_work(wavegen, folder, tmp_path, text):
+    ended = wavegen("prepare", folder, "--part", text, "--out", tmp_path / "c")
+    assert ended.code == 1
+    assert f"the part is '{text}'" in ended.err
+    assert "I/N, such as 2/4" in ended.err
+
+
+def test_a_join_of_nothing_is_refused(wavegen, tmp_path):
+    ended = wavegen("prepare", "--join", "--out", tmp_path / "c")
+    assert (ended.code, "no part was named" in ended.err) == (1, True)

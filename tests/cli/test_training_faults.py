@@ -8,6 +8,7 @@ import pytest
 from wavegen import checkpoint
 from wavegen.data import lock
 from wavegen.training import loop, saving
+from wavegen.training.step import train_step
 
 
 @pytest.fixture
@@ -60,11 +61,10 @@ def test_a_run_that_vanishes_ends_the_training_and_is_not_made_again(train, begu
     def vanish(config, graphdef, state, batch):
         if int(state.step) == 13:
             shutil.rmtree(begun)
-        return step(config, graphdef, state, batch)
+        return train_step(config, graphdef, state, batch)
 
-    step = loop.train_step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "train_step", vanish)
+        patch.setattr(loop, "compiled", lambda mesh: vanish)
         assert f"{begun} is gone" in said(train(begun, 20))
     assert not begun.exists()
 

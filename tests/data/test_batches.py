@@ -1,10 +1,21 @@
 import dataclasses
+import mmap
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wavegen.audio import mulaw
-from wavegen.config import Audio, Conditioner, Config, Model, Predictor, Training, Vocabulary
+from wavegen.config import (
+    Audio,
+    Augmentation,
+    Conditioner,
+    Config,
+    Model,
+    Predictor,
+    Training,
+    Vocabulary,
+)
 from wavegen.data import batches, corpus
 from wavegen.errors import WavegenError
 from wavegen.music import frames
@@ -215,3 +226,63 @@ def test_a_corpus_that_does_not_suit_the_config_is_refused_in_words(small_corpus
         batches.check(small_corpus, wrong_label)
     with pytest.raises(WavegenError, match="named train"):
         batches.check(dataclasses.replace(small_corpus, splits={}), CONFIG)
+
+
+@pytest.fixture
+def advised(train):
+    """The split, and what the system is told of its shards: (first byte, bytes)."""
+    told = []
+
+    class Heard:
+        def madvise(self, option, start, length):
+            assert option == mmap.MADV_WILLNEED
+            told.append((start, length))
+
+    class Shard(np.memmap):
+        @property
+        def base(self) -> Any:
+            return Heard()
+
+    shards = tuple(shard.view(Shard) for shard in train.samples)
+    return dataclasses.replace(train, samples=shards), told
+
+
+needs_advice = pytest.mark.skipif(
+    not hasattr(mmap, "MADV_WILLNEED"), reason="this system takes no advice"
+)
+
+
+@needs_advice
+def test_the_system_is_told_of_exactly_the_pages_that_are_asked_for(train, advised):
+    split, told = advised
+    i = train.num_items // 2
+    length, header = int(train.lengths[i]), train.samples[0].offset
+    for start, stop in [(-500, 100), (100, 5000), (length - 10, length + 10)]:
+        told.clear()
+        split.expect(i, start, stop)
+        train.expect(i, start, stop)  # and the system does not mind
+        ((first, num_bytes),) = told
+        assert first % mmap.PAGESIZE == 0
+        begin = header + 2 * (int(train.offset[i]) + max(0, start))
+        assert 0 <= begin - first < mmap.PAGESIZE
+        assert first + num_bytes == header + 2 * (int(train.offset[i]) + min(stop, length))
+    told.clear()
+    split.expect(i, length, length + 10)
+    split.expect(i, -10, 0)
+    assert told == []
+
+
+@needs_advice
+@pytest.mark.parametrize("semitones", [0, 5])
+def test_the_system_is_told_of_a_batch_before_any_of_it_is_read(advised, semitones, monkeypatch):
+    split, told = advised
+    read, seen = type(split).read, []
+
+    def reading(self, i):
+        seen.append(len(told))
+        return read(self, i)
+
+    monkeypatch.setattr(type(split), "read", reading)
+    config = dataclasses.replace(CONFIG, augmentation=Augmentation(transpose_semitones=semitones))
+    batches.windows(split, config, split.vocabulary, 0, 0)
+    assert seen == [len(ROWS)] * len(ROWS)

@@ -143,3 +143,30 @@ def test_real_recordings_find_the_scores_beside_them(shared_data):
         assert item.path is not None
         assert item.notes == midi.read(item.path.with_suffix(".mid")).notes
         assert len(item.notes) > 100
+
+
+def test_folders_named_as_splits_are_the_splits(tmp_path, write_tone):
+    names = ["train/a.wav", "train/bell/b.wav", "validation/bell/c.wav", "test/d.wav", "e.wav"]
+    for number, name in enumerate(names):
+        write_tone(tmp_path / "in" / name, hz=200 + 10 * number)
+    items = [
+        item for item in layouts.find(tmp_path / "in", "folder") if isinstance(item, Recording)
+    ]
+    found = {item.name: (item.split, item.labels) for item in items}
+    assert found == {
+        "e.wav": (None, {"folder": "in"}),
+        "test/d.wav": ("test", {}),
+        "train/a.wav": ("train", {}),
+        "train/bell/b.wav": ("train", {"folder": "bell"}),
+        "validation/bell/c.wav": ("valid", {"folder": "bell"}),
+    }
+
+
+def test_a_folder_of_trains_is_no_split(tmp_path, write_tone):
+    for name in ("train/a.wav", "ship/b.wav"):
+        write_tone(tmp_path / "in" / name)
+    items = [
+        item for item in layouts.find(tmp_path / "in", "folder") if isinstance(item, Recording)
+    ]
+    found = [(item.split, item.labels["folder"]) for item in items]
+    assert sorted(found, key=str) == [(None, "ship"), (None, "train")]

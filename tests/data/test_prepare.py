@@ -267,3 +267,17 @@ def test_every_odd_file_is_used_or_named_with_a_reason(tmp_path):
     } <= dropped
     for split in corpus.open(tmp_path / "c").splits.values():
         assert all(np.any(split.read(i)) for i in range(split.num_items))
+
+
+def test_what_is_found_is_counted_before_anything_is_read(tmp_path, write_tone):
+    for name in "abc":
+        write_tone(tmp_path / "in" / f"{name}.wav")
+    (tmp_path / "in" / "notes.txt").touch()
+    told = []
+    corpus.prepare(
+        [tmp_path / "in"],
+        tmp_path / "c",
+        looking=told.append,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [1, 2, 3, 4, (1, 3), (2, 3), (3, 3)]

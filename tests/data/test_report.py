@@ -131,7 +131,7 @@ def test_what_may_not_be_meant_is_said(made, config):
 def test_an_entry_that_is_added_leaves_the_others(made):
     path = made[1]
     before = json.loads((path / "report.json").read_text())
-    report.add(path, "config", {"steps": 3})
+    report.write(path, made[0], config={"steps": 3})
     after = json.loads((path / "report.json").read_text())
     assert after.pop("config") == {"steps": 3}
     assert after == before

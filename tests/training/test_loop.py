@@ -130,9 +130,9 @@ def test_what_is_no_number_ends_the_training_and_is_not_saved(
         state, found = real(config, graphdef, state, batch)
         return state, found._replace(**{field: getattr(found, field) * np.nan})
 
-    real = loop.train_step
+    real = step.train_step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "train_step", poison)
+        patch.setattr(loop, "compiled", lambda mesh: poison)
         with pytest.raises(WavegenError, match=f"the {name} is nan at step 4"):
             train(tiny, notes_corpus, tmp_path)
     assert checkpoint.steps(tmp_path) == []

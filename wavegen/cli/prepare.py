@@ -12,11 +12,18 @@ from wavegen.cli.console import Console, Json, Quiet, key_values, pitches, table
 from wavegen.data import LAYOUT_NAMES
 from wavegen.errors import WavegenError
 
+# What still means something where the sources are parts; the rest was said when they were made.
+_OF_A_JOIN = {"sources", "join", "out", "config", "samples_per_second", "json", "quiet"}
+
 
 def run(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE...", help="Folders or files; none for --layout synthetic."),
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders or files; none for --layout synthetic; with --join, parts.",
+        ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the corpus; must not exist yet.")],
@@ -53,6 +60,13 @@ def run(
     highpass: Annotated[
         bool, typer.Option("--highpass", help="Take out what lies below 20 Hz, as an offset does.")
     ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Prepare part I of N only, as other machines do others."),
+    ] = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Make one corpus of all N parts, which SOURCE... names.")
+    ] = False,
     config: Annotated[
         str | None, typer.Option(help="Say also what training by this config would make of it.")
     ] = None,
@@ -66,39 +80,50 @@ def run(
     """Turn recordings into a corpus that training reads: mono, one rate, split, with a report.
 
     Every file that was not used is named in report.json with its reason. Work that was
-    stopped goes on where it was when the same command is given again.
+    stopped goes on where it was when the same command is given again. Several machines can
+    share it: each prepares another --part of the same sources, and --join makes one corpus of them.
     """
     from wavegen.audio.cleaning import Cleaning
-    from wavegen.data import corpus, report
+    from wavegen.data import assembly, corpus, parts, report
 
     console = Console(json, quiet)
-    wanted: dict[str, tuple[str, ...]] = {}
-    for key, value in key_values(label or [], "--label"):
-        wanted[key] = (*wanted.get(key, ()), value)
-    bounds = None
-    if pitch is not None:
-        asked = pitches(pitch)
-        bounds = (min(asked), max(asked))
+    if join:
+        _refuse_beside_join(context)
     if not 1000 <= sample_rate <= 384_000:
         raise WavegenError(f"--sample-rate {sample_rate}", "1000 to 384000 Hz")
-    cleaning = Cleaning(trim_silence, drop_silence, denoise, normalize, highpass, silence_db)
+    options = {
+        "layout": layout,
+        "sample_rate": sample_rate,
+        "pitches": _bounds(pitch),
+        "labels": _wanted(label or []),
+        "limit": limit,
+        "cleaning": Cleaning(trim_silence, drop_silence, denoise, normalize, highpass, silence_db),
+        "part": parts.parse(part) if part is not None else None,
+        "workers": workers,
+    }
     planned = plan_of(config, samples_per_second)
-    with console.progress("preparing", "recordings") as update:
-        found = corpus.prepare(
-            [Path(source) for source in sources or []],
-            out,
-            layout=layout,
-            sample_rate=sample_rate,
-            pitches=bounds,
-            labels=wanted or None,
-            limit=limit,
-            cleaning=cleaning,
-            workers=workers,
-            progress=update,
-        )
+    with console.progress("joining" if join else "preparing", "recordings") as update:
+        if join:
+            found = assembly.join(sources or [], out, progress=update)
+        else:
+            found = corpus.prepare(sources or [], out, looking=update, progress=update, **options)
+    recognised = layout == "auto" and not join
     rows = report.summary(found)
-    console.say(table(_with_recognised(rows, sources or []) if layout == "auto" else rows))
-    told = {
+    console.say(table(_with_recognised(rows, sources or []) if recognised else rows))
+    told = _told(found, out)
+    if planned:
+        told["config"], rows = planned(corpus.open(out))
+        report.write(out, found, config=told["config"])
+        console.say(table(rows))
+    console.say(f"wrote {out}; report.json in it names every file, and why it was dropped")
+    if part is not None:
+        console.say("all parts together: `wavegen prepare --join PART... --out CORPUS`")
+    console.result(told)
+
+
+def _told(found: Any, out: Path) -> dict[str, Any]:
+    """What --json says of a report."""
+    return {
         "corpus": str(out),
         "layout": found.layout,
         "kept": len(found.kept),
@@ -107,12 +132,34 @@ def run(
         "splits": found.splits,
         "duplicates": found.duplicates,
     }
-    if planned:
-        told["config"], rows = planned(corpus.open(out))
-        report.add(out, "config", told["config"])
-        console.say(table(rows))
-    console.say(f"wrote {out}; report.json in it names every file, and why it was dropped")
-    console.result(told)
+
+
+def _refuse_beside_join(context: typer.Context) -> None:
+    """Refuses what was asked beside --join and would not be done."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source and source.name == "COMMANDLINE" and option.name not in _OF_A_JOIN:
+            raise WavegenError(
+                f"{option.opts[0]} with --join",
+                "parts as they are: what is to be done was said when they were made",
+                f"leave out {option.opts[0]}, or prepare the parts with it",
+            )
+
+
+def _bounds(pitch: str | None) -> tuple[int, int] | None:
+    """The lowest and the highest pitch asked for."""
+    if pitch is None:
+        return None
+    asked = pitches(pitch)
+    return min(asked), max(asked)
+
+
+def _wanted(label: list[str]) -> dict[str, tuple[str, ...]] | None:
+    """The values asked for of each label, if any."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for key, value in key_values(label, "--label"):
+        wanted[key] = (*wanted.get(key, ()), value)
+    return wanted or None
 
 
 def _with_recognised(rows: list[tuple[str, str]], sources: list[str]) -> list[tuple[str, str]]:

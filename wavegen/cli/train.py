@@ -34,15 +34,31 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
     ] = True,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of several processes: where process 0 is."),
+    ] = None,
+    num_processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes train together.")
+    ] = None,
+    process_id: Annotated[
+        int | None, typer.Option(min=0, help="Which of them this is, from 0.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a network. Ctrl-C or SIGTERM saves a checkpoint; the same command goes on from it."""
+    """Train a network. Ctrl-C or SIGTERM saves a checkpoint; the same command goes on from it.
+
+    Several processes train one network where each is given --coordinator, --num-processes and
+    --process-id, or where SLURM, Open MPI, Kubernetes or a Cloud TPU started them.
+    """
     from wavegen import checkpoint
     from wavegen import config as configs
     from wavegen.data import corpus
+    from wavegen.training import devices
 
-    console = Console(json, quiet)
+    devices.start(coordinator, num_processes, process_id)
+    console = Console(json and devices.is_first(), quiet or not devices.is_first())
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
     if not resume and checkpoint.steps(run):
@@ -65,26 +81,29 @@ def fit(
     """Trains with progress lines on the console and in run/log.txt; gives the Outcome."""
     from wavegen.audio import files
     from wavegen.data import batches
-    from wavegen.training import loop
+    from wavegen.training import devices, loop, peers
 
     batches.check(corpus, config)  # before there is a folder
     files.make_room(run / "log.txt" if run.exists() else run)
 
     def tell(line: str) -> None:
         console.note(line)
+        if not devices.is_first():
+            return
         with (run / "log.txt").open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
     console.note(describe(config))
-    return loop.train(
-        config,
-        corpus,
-        run,
-        init_from=init_from,
-        on_log=lambda progress: tell(progress_line(progress)),
-        on_validation=lambda found: tell(validation_line(found)),
-        on_note=tell,
-    )
+    with peers.together(run, console.warn):
+        return loop.train(
+            config,
+            corpus,
+            run,
+            init_from=init_from,
+            on_log=lambda progress: tell(progress_line(progress)),
+            on_validation=lambda found: tell(validation_line(found)),
+            on_note=tell,
+        )
 
 
 def describe(config: Config) -> str:

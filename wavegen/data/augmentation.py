@@ -70,6 +70,8 @@ def read(
     """A stretch of each recording, changed. None becomes so loud that it clips."""
     out = np.zeros((len(items), count), np.int16)
     speeds, firsts = changes.speeds, begins - changes.delays
+    for row, item in enumerate(items):  # before the first is waited for
+        split.expect(item, *_source(firsts[row], count, speeds[row]))
     for row, item in enumerate(items):
         if changes.semitones[row]:
             _resample(split.read(item), firsts[row], speeds[row], out[row])
@@ -111,6 +113,12 @@ def _copy(samples: np.ndarray, first: int, out: np.ndarray) -> None:
     out[at : at + len(part)] = part
 
 
+def _source(first: int, count: int, speed: float) -> tuple[int, int]:
+    """Where that lies in a recording which becomes `count` samples from `first` on at `speed`."""
+    begin = int(np.floor(first * speed)) - _MARGIN
+    return begin, begin + int(np.ceil(count * speed)) + 2 * _MARGIN
+
+
 def _resample(samples: np.ndarray, first: int, speed: float, out: np.ndarray) -> None:
     """Writes what begins at sample `first` of the recording played at `speed`.
 
@@ -118,8 +126,8 @@ def _resample(samples: np.ndarray, first: int, speed: float, out: np.ndarray) ->
     """
     import soxr
 
-    begin = int(np.floor(first * speed)) - _MARGIN
-    source = np.zeros(int(np.ceil(len(out) * speed)) + 2 * _MARGIN, np.int16)
+    begin, end = _source(first, len(out), speed)
+    source = np.zeros(end - begin, np.int16)
     _copy(samples, begin, source)
     made = soxr.resample(source.astype(np.float32), speed, 1.0)
     skipped = round((first * speed - begin) / speed)

@@ -63,14 +63,22 @@ def check(corpus: Corpus, config: Config) -> None:
         )
 
 
-def windows(split: Split, config: Config, vocabulary: Vocabulary, seed: int, step: int) -> Batch:
-    """The training batch of a step; labels are ids in `vocabulary`, the run's own.
+def windows(
+    split: Split,
+    config: Config,
+    vocabulary: Vocabulary,
+    seed: int,
+    step: int,
+    rows: slice = slice(None),
+) -> Batch:
+    """The training batch of a step, or these rows of it; labels are ids in the run's `vocabulary`.
 
     The first `start_fraction` of the windows begin where their recordings do, these drawn
     alike; for the others recordings are drawn in proportion to their length, and any frame
     from which a window fits. The recordings are changed as the config's augmentation says.
     """
     items, starts, changes = _draw(split, config, seed, step)
+    items, starts, changes = items[rows], starts[rows], Changes(*(each[rows] for each in changes))
     batch = _gather(split, config, vocabulary, items, starts, config.window_frames, changes)
     deaf = starts > 0  # what the stack hears of these begins with the window, not before
     batch.weights[deaf, : config.model.receptive_field] = 0

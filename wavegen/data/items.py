@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from wavegen.config import Vocabulary
 from wavegen.data import shards
-from wavegen.data.layouts import Recording
 from wavegen.music.score import Note, Score
 
 FILE = "items.npz"
+_TAKES_ADVICE = hasattr(mmap, "MADV_WILLNEED")  # not Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,22 @@ class Split:
         start = self.offset[i]
         return self.samples[self.shard[i]][start : start + self.lengths[i]]
 
+    def expect(self, i: int, start: int, stop: int) -> None:
+        """Has the system read samples `start` to `stop` of recording i, as far as there are any.
+
+        It does so in the background. Untold, it reads each place when it is first touched,
+        and may read megabytes around it that nobody asked for.
+        """
+        shard = self.samples[self.shard[i]]
+        start, stop = max(0, start), min(stop, int(self.lengths[i]))
+        if not (_TAKES_ADVICE and isinstance(shard, np.memmap) and start < stop):
+            return
+        origin = shard.offset + int(self.offset[i]) * shard.itemsize
+        first, end = origin + start * shard.itemsize, origin + stop * shard.itemsize
+        first -= first % mmap.PAGESIZE
+        with contextlib.suppress(OSError):  # it need not take advice
+            cast(mmap.mmap, shard.base).madvise(mmap.MADV_WILLNEED, first, end - first)
+
     def score(self, i: int) -> Score:
         """The notes of recording i."""
         notes = range(self.note_start[i], self.note_start[i + 1])
@@ -61,48 +79,50 @@ class Split:
         )
 
 
-def vocabulary_of(recordings: Sequence[Recording]) -> Vocabulary:
+def vocabulary_of(
+    entries: Sequence[dict[str, Any]],  # of each recording: labels
+    notes: Sequence[Sequence[Note]],  # of each recording
+) -> Vocabulary:
     """All that recordings hold, sorted."""
     labels: dict[str, set[str]] = {}
-    for recording in recordings:
-        for name, value in recording.labels.items():
+    for entry in entries:
+        for name, value in entry["labels"].items():
             labels.setdefault(name, set()).add(value)
-    notes = [note for recording in recordings for note in recording.notes]
     return Vocabulary(
         labels={name: tuple(sorted(labels[name])) for name in sorted(labels)},
-        pitches=tuple(sorted({note.pitch for note in notes})),
-        velocities=tuple(sorted({note.velocity for note in notes})),
+        pitches=tuple(sorted({note.pitch for played in notes for note in played})),
+        velocities=tuple(sorted({note.velocity for played in notes for note in played})),
     )
 
 
 def write(
     folder: Path,
-    recordings: Sequence[Recording],
-    places: Sequence[dict[str, Any]],  # of each recording: shard, offset, length
+    entries: Sequence[dict[str, Any]],  # of each recording: name, labels, shard, offset, length
+    notes: Sequence[Sequence[Note]],  # of each recording
     vocabulary: Vocabulary,
 ) -> None:
     """Writes items.npz for recordings whose samples lie in the shards of `folder`."""
     ids = [{value: i for i, value in enumerate(v)} for v in vocabulary.labels.values()]
     label_ids = [
-        [ids[k].get(item.labels.get(name, ""), -1) for k, name in enumerate(vocabulary.labels)]
-        for item in recordings
+        [ids[k].get(entry["labels"].get(name, ""), -1) for k, name in enumerate(vocabulary.labels)]
+        for entry in entries
     ]
-    notes = [note for item in recordings for note in item.notes]
-    counts = [len(item.notes) for item in recordings]
+    counts = [len(played) for played in notes]
+    played = [note for each in notes for note in each]
     # Names end in NUL, which no file name holds; an array of texts would pad all to the longest.
-    names = "".join(item.name + "\0" for item in recordings).encode("utf-8", "surrogatepass")
+    names = "".join(entry["name"] + "\0" for entry in entries).encode("utf-8", "surrogatepass")
     np.savez(
         folder / FILE,
         names=np.frombuffer(names, np.uint8),
-        shard=np.array([place["shard"] for place in places], np.int32),
-        offset=np.array([place["offset"] for place in places], np.int64),
-        lengths=np.array([place["length"] for place in places], np.int64),
-        label_ids=np.array(label_ids, np.int32).reshape(len(recordings), len(ids)),
+        shard=np.array([entry["shard"] for entry in entries], np.int32),
+        offset=np.array([entry["offset"] for entry in entries], np.int64),
+        lengths=np.array([entry["length"] for entry in entries], np.int64),
+        label_ids=np.array(label_ids, np.int32).reshape(len(entries), len(ids)),
         note_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        onset_seconds=np.array([note.onset_seconds for note in notes], np.float64),
-        note_seconds=np.array([note.duration_seconds for note in notes], np.float64),
-        pitch=np.array([note.pitch for note in notes], np.uint8),
-        velocity=np.array([note.velocity for note in notes], np.uint8),
+        onset_seconds=np.array([note.onset_seconds for note in played], np.float64),
+        note_seconds=np.array([note.duration_seconds for note in played], np.float64),
+        pitch=np.array([note.pitch for note in played], np.uint8),
+        velocity=np.array([note.velocity for note in played], np.uint8),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -20,7 +19,8 @@ from wavegen.audio import cleaning as cleanings
 from wavegen.audio.cleaning import Cleaning
 from wavegen.audio.levels import QUIETEST_DBFS, Levels
 from wavegen.audio.mulaw import INT16_FULL_SCALE
-from wavegen.data.layouts import Recording
+from wavegen.data import shards
+from wavegen.data.layouts import Dropped, Recording
 from wavegen.data.spool import Spool
 from wavegen.errors import WavegenError
 
@@ -33,7 +33,7 @@ Heard = tuple[np.ndarray | Path | None, dict[str, Any]]
 
 
 def hear(
-    recordings: Sequence[Recording],
+    found: Sequence[Recording | Dropped],
     sample_rate: int,
     cleaning: Cleaning,
     spool: Path,
@@ -45,14 +45,14 @@ def hear(
     what vanishes half-way, such as a disk, is not to be left out of a corpus.
     """
     if workers <= 1:
-        for i, recording in enumerate(recordings):
-            yield _hear(recording, sample_rate, cleaning, spool / _name(i))
+        for i, item in enumerate(found):
+            yield _hear(item, sample_rate, cleaning, spool / _name(i))
         return
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     waiting: collections.deque[Future[Heard]] = collections.deque()
     try:
-        for i, recording in enumerate(recordings):
-            job = (recording, sample_rate, cleaning, spool / _name(i))
+        for i, item in enumerate(found):
+            job = (item, sample_rate, cleaning, spool / _name(i))
             waiting.append(pool.submit(_hear, *job))
             if len(waiting) > workers * _AHEAD:
                 yield waiting.popleft().result()
@@ -85,11 +85,13 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def _hear(recording: Recording, sample_rate: int, cleaning: Cleaning, spool: Path) -> Heard:
-    samples, levels, digest = Spool(spool), Levels(sample_rate), hashlib.blake2b(digest_size=16)
-    entry: dict[str, Any] = {"name": recording.name, "kept": False}
+def _hear(item: Recording | Dropped, sample_rate: int, cleaning: Cleaning, spool: Path) -> Heard:
+    entry: dict[str, Any] = {"name": item.name, "kept": False}
+    if isinstance(item, Dropped):
+        return None, entry | {"reason": item.reason}
+    samples, levels, digest = Spool(spool), Levels(sample_rate), shards.digest()
     try:
-        loaded = recording.load(sample_rate)
+        loaded = item.load(sample_rate)
         blocks = [loaded[0]] if isinstance(loaded, tuple) else loaded
         blocks, cleaned = _clean(blocks, sample_rate, cleaning)
         for block in blocks:
@@ -101,10 +103,10 @@ def _hear(recording: Recording, sample_rate: int, cleaning: Cleaning, spool: Pat
         facts = loaded[1] if isinstance(loaded, tuple) else loaded.facts
     except WavegenError as error:
         samples.discard()
-        if recording.path is not None and not recording.path.exists():
-            raise _gone(recording.path) from None
+        if item.path is not None and not item.path.exists():
+            raise _gone(item.path) from None
         # The report names the file already.
-        return None, entry | {"reason": error.came.replace(str(recording.path), "the file")}
+        return None, entry | {"reason": error.came.replace(str(item.path), "the file")}
     except BaseException:
         samples.discard()
         raise

@@ -102,8 +102,8 @@ class Report:
         """Kept files whose fact is beyond a bound, either way."""
         return [file for file in self.kept if abs(file.get(fact, 0)) > above]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and dicts for JSON: totals first, then every file."""
+    def totals(self) -> dict[str, Any]:
+        """All but the files, as plain lists and dicts for JSON."""
         return {
             "format_version": FORMAT_VERSION,
             "layout": self.layout,
@@ -126,18 +126,21 @@ class Report:
             "clipped_files": len(self.having("clipped_runs")),
             "offset_files": len(self.having("dc_offset", OFFSET)),
             "duplicates": self.duplicates,
-            "files": list(self.files),
         }
 
 
-def add(corpus: Path, name: str, tree: dict[str, Any]) -> None:
-    """Puts one more entry before the files in a corpus's report.json."""
+def write(corpus: Path, report: Report, **more: Any) -> None:
+    """Puts report.json into a corpus: totals, then `more`, then every file on a line of its own."""
     path = corpus / FILE
-    report = json.loads(path.read_text(encoding="utf-8"))
-    files = report.pop("files")
     beside = path.with_name(FILE + ".partial")
-    text = json.dumps(report | {name: tree, "files": files}, indent=1) + "\n"
-    beside.write_text(text, encoding="utf-8")
+    with beside.open("w", encoding="utf-8") as out:
+        totals = json.dumps(report.totals() | more, indent=1)
+        out.write(totals.removesuffix("\n}") + ',\n "files": [')
+        between = ""
+        for file in report.files:  # one by one: a data set has hundreds of thousands
+            out.write(f"{between}\n  {json.dumps(file)}")
+            between = ","
+        out.write("\n ]\n}\n")
     os.replace(beside, path)
 
 
@@ -155,6 +158,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
         rows.append((f"split {name}", f"{split['recordings']:.0f}, {_duration(split['seconds'])}"))
     for name, counts in report.labels.items():
         rows.append((f"label {name}", f"{len(counts)}: {_counts(counts)}"))
+    if not report.kept:  # as in a part of a data set
+        return rows
     rows += [
         ("sample rate", f"{report.sample_rate} Hz, from " + _counts(report.count("sample_rate"))),
         ("channels", _counts(report.count("channels"))),

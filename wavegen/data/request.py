@@ -1,49 +1,18 @@
-"""What `prepare` is given: its paths, checked and looked through, and the words when that fails."""
+"""What `prepare` is asked, checked; its sources, looked through; and what is said of nothing."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wavegen.audio import cleaning as cleanings
 from wavegen.audio import files
 from wavegen.audio.cleaning import Cleaning
-from wavegen.data import layouts, lock, selection, shards
+from wavegen.data import layouts, selection
 from wavegen.data.report import Report
 from wavegen.errors import WavegenError
 
 _REASONS_SHOWN = 5
-
-
-def partial_of(out: Path) -> Path:
-    """Where the corpus `out` lies while it is made."""
-    return out.with_name(out.name + ".partial")
-
-
-def check_place(out: Path) -> None:
-    """Refuses a place where no corpus can be made."""
-    if out.name in ("", ".."):  # has no name to write beside
-        raise WavegenError(f"{out} exists", "the name of a folder that is not there yet")
-    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
-        is_corpus = (out / "manifest.json").is_file()
-        raise WavegenError(
-            f"{out} exists" + (" and holds a corpus" if is_corpus else ""),
-            "the name of a folder that is not there yet",
-            "choose another name, or remove it first",
-        )
-    partial = partial_of(out)
-    if not partial.is_dir():
-        files.make_room(partial)
-    # A prepare that was killed at once has left its lock and nothing else.
-    elif {path.name for path in partial.iterdir()} - {lock.FILE} and not (
-        partial / shards.JOURNAL
-    ).is_file():
-        raise WavegenError(
-            f"{partial} is in the way: it is not the unfinished work of a prepare",
-            "a free name to work under",
-            "move it, or choose another --out",
-        )
 
 
 def check_asked(
@@ -74,8 +43,13 @@ def find(
     pitches: tuple[int, int] | None,
     labels: dict[str, tuple[str, ...]],
     limit: int | None,
+    looking: Callable[[int], None] | None = None,
 ) -> tuple[selection.Selection, str]:
-    """What is to be read, looking into no folder of `exclude`; the names of the layouts met."""
+    """What is to be read, looking into no folder of `exclude`; the names of the layouts met.
+
+    `looking` is told how many files were found so far: the MIDI of hundreds of hours takes
+    minutes to read.
+    """
     roots = [Path(source) for source in sources]
     if not roots:
         if layout != "synthetic":
@@ -85,7 +59,10 @@ def find(
     found: list[layouts.Recording | layouts.Dropped | layouts.Ignored] = []
     for root, name in zip(roots, names, strict=True):
         prefix = f"{root.resolve().name}/" if len(roots) > 1 else ""
-        found += [layouts.renamed(item, prefix) for item in layouts.find(root, name, exclude)]
+        for item in layouts.find(root, name, exclude):
+            found.append(layouts.renamed(item, prefix))
+            if looking:
+                looking(len(found))
     return selection.select(found, pitches, labels, limit), "+".join(sorted(set(names)))
 
 
@@ -102,26 +79,3 @@ def nothing_kept(sources: Sequence[str | Path], report: Report) -> WavegenError:
     if report.left_out and not report.dropped:
         wanted = "recordings that the filters let through"
     return WavegenError("\n".join(came), wanted)
-
-
-def taken(out: Path, holder: str) -> WavegenError:
-    """What is said where another process is at work on the same corpus."""
-    process = f" (process {holder})" if holder else ""
-    return WavegenError(
-        f"another prepare{process} is making {out}",
-        "one at a time",
-        "wait until it is done, or choose another --out",
-    )
-
-
-def unwritable(partial: Path, error: OSError) -> WavegenError:
-    """What is said where the unfinished corpus cannot be written to."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = "the disk is full" if full else error.strerror or str(error)
-    return WavegenError(
-        f"cannot write {error.filename or partial}: {reason}",
-        "room for the corpus: 2 bytes a sample" if full else "a place that can be written to",
-        "make room and run the same again: it goes on where it stopped"
-        if full
-        else "see to that and run the same again: it goes on where it stopped",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wavegen.data.layouts import Dropped, Ignored, Recording
@@ -53,6 +54,14 @@ def select(
             kept = [item for item in kept if isinstance(item, Dropped) or id(item) in ids]
     ignored = sum(isinstance(item, Ignored) for item in found)
     return Selection(tuple(kept), ignored, tuple(sorted(left_out.items())))
+
+
+def planned(found: Sequence[Recording | Dropped]) -> list[str]:
+    """The split of each before anything is heard; empty for what is dropped already."""
+    chosen = iter(
+        splits([(item.name, item.split) for item in found if isinstance(item, Recording)])
+    )
+    return [next(chosen) if isinstance(item, Recording) else "" for item in found]
 
 
 def splits(recordings: list[tuple[str, str | None]]) -> list[str]:

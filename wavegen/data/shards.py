@@ -7,7 +7,9 @@ how much of the shards is whole, and the work goes on from there.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -23,6 +25,7 @@ JOURNAL = "journal.jsonl"
 SPOOL = "spool"  # folder of what is not yet in a shard
 DTYPE = np.dtype("<i2")
 _BLOCK = 1 << 20  # samples copied at once
+_LINES = 1000  # of a journal read at once: these share the texts of their keys, half of all memory
 
 
 def path_of(folder: Path, split: str, shard: int) -> Path:
@@ -51,8 +54,8 @@ class Store:
 
     def __init__(self, folder: Path, fingerprint: str, names: list[str]) -> None:
         self.folder = folder
-        self.entries, size = _read_journal(folder / JOURNAL, fingerprint)
-        if size == 0 or [e["name"] for e in self.entries] != names[: len(self.entries)]:
+        found, self.entries, size = read_journal(folder / JOURNAL)
+        if found != fingerprint or [e["name"] for e in self.entries] != names[: len(self.entries)]:
             self.entries = []
             _empty(folder)
             first = (json.dumps({"fingerprint": fingerprint}) + "\n").encode()
@@ -67,7 +70,7 @@ class Store:
         """Keeps samples, or those in a file, which goes; journals the entry in any case."""
         if isinstance(samples, Path):
             count = samples.stat().st_size // DTYPE.itemsize
-            entry |= self.append(split, count, _stored(samples, 0, count))
+            entry |= self.append(split, count, _blocks(samples, 0, count))
             samples.unlink()
         elif samples is not None:
             entry |= self.append(split, len(samples), [samples])
@@ -99,8 +102,8 @@ class Store:
     def move(self, entry: dict[str, Any], split: str) -> dict[str, Any]:
         """The samples of an entry once more, in another split; returns what `append` does."""
         path = path_of(self.folder, entry["split"], entry["shard"])
-        start = HEADER_BYTES + entry["offset"] * DTYPE.itemsize
-        return self.append(split, entry["length"], _stored(path, start, entry["length"]))
+        blocks = stored(path, entry["offset"], entry["length"])
+        return self.append(split, entry["length"], blocks)
 
     def patch_headers(self) -> None:
         """Gives every shard its true header."""
@@ -134,8 +137,17 @@ class Store:
         return ends
 
 
-def _stored(path: Path, start: int, num_samples: int) -> Iterator[np.ndarray]:
-    """int16 samples in a file, from a byte on, block by block."""
+def stored(path: Path, offset: int, num_samples: int) -> Iterator[np.ndarray]:
+    """int16 samples of a shard, from the sample `offset` on, block by block."""
+    return _blocks(path, HEADER_BYTES + offset * DTYPE.itemsize, num_samples)
+
+
+def digest() -> Any:
+    """A hash that takes int16 samples in blocks: what `digest` of an entry was made by."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def _blocks(path: Path, start: int, num_samples: int) -> Iterator[np.ndarray]:
     for done in range(0, num_samples, _BLOCK):
         count = min(_BLOCK, num_samples - done)
         yield np.fromfile(path, DTYPE, count, offset=start + done * DTYPE.itemsize)
@@ -151,16 +163,18 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
-def _read_journal(path: Path, fingerprint: str) -> tuple[list[dict[str, Any]], int]:
-    """Entries, and bytes up to the end of the last whole line; 0 if it is not this work's."""
-    if not path.is_file():
-        return [], 0
-    data = path.read_bytes()
-    size = data.rfind(b"\n") + 1  # a torn last line is dropped
+def read_journal(path: Path) -> tuple[str, list[dict[str, Any]], int]:
+    """Its fingerprint, its entries, and bytes up to the end of the last whole line.
+
+    The fingerprint is empty where there is no journal, or none that can be read.
+    """
+    entries, size = [], 0
     try:
-        lines = [json.loads(line) for line in data[:size].splitlines()]
-    except json.JSONDecodeError:
-        return [], 0
-    if not lines or lines[0] != {"fingerprint": fingerprint}:
-        return [], 0
-    return lines[1:], size
+        with path.open("rb") as file:
+            # A torn last line is dropped.
+            while lines := [x for x in itertools.islice(file, _LINES) if x.endswith(b"\n")]:
+                entries += json.loads(b"[" + b",".join(lines) + b"]")
+                size += sum(map(len, lines))
+        return entries.pop(0)["fingerprint"], entries, size
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return "", [], 0

@@ -6,19 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from wavegen.data.layouts import Recording
 from wavegen.music.score import Note
 
 
-def moved(recording: Recording, cleaned: dict[str, Any]) -> Recording:
-    """The recording with its notes at their places in what `cleaning.clean` left of it.
+def moved(notes: Sequence[Note], cleaned: dict[str, Any]) -> Sequence[Note]:
+    """A recording's notes at their places in what `cleaning.clean` left of it.
 
     `cleaned` holds the facts that came with that.
     """
     kept = cleaned.get("kept_seconds")
-    if not kept or not recording.notes:
-        return recording
-    return dataclasses.replace(recording, notes=move(recording.notes, kept))
+    return move(notes, kept) if kept else notes
 
 
 def move(

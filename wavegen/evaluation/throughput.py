@@ -27,7 +27,7 @@ from wavegen.errors import WavegenError
 from wavegen.evaluation import material
 from wavegen.evaluation.material import NOTE_RATE, NOTE_SECONDS, SONG_SECONDS, Wrong
 from wavegen.model import network
-from wavegen.training import feed
+from wavegen.training import devices, feed
 from wavegen.training.step import initial_state, train_step
 from wavegen_kernels.bench import record
 
@@ -201,7 +201,8 @@ def _wait(plan: Plan, folder: Path, update: Update) -> Entry:
     found = _notes(plan, folder, config.audio.sample_rate)
     graphdef, params = network.create(config, found.vocabulary, config.training.seed)
     state, shares, seconds = initial_state(config, params), [], []
-    with feed.prefetched(found, config, range(1 + plan.repeats * STEPS)) as ready:
+    steps = range(1 + plan.repeats * STEPS)
+    with feed.prefetched(found, config, steps, devices.mesh()) as ready:
         first = next(ready)
         _check_first(first, found, config)
         start = time.perf_counter()

@@ -46,12 +46,19 @@ def score(
         hidden, target, weight = part
         logits = wavenet.logits(*hidden).astype(jnp.float32)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-        hit = (jnp.argmax(logits, axis=-1) == target).astype(jnp.float32)
+        hit = _is_likeliest(logits, target).astype(jnp.float32)
         return Score(jnp.sum(nats * weight), jnp.sum(hit * weight), jnp.sum(weight))
 
     weights = jnp.pad(jnp.reshape(weights, -1), (0, fill)).reshape(-1, CHUNK_SAMPLES)
     parts = (*jax.tree.map(parted, (hidden, codes)), weights)
     return jax.tree.map(jnp.sum, jax.lax.map(one, parts))
+
+
+def _is_likeliest(logits: Array, codes: Array) -> Array:  # [N, V], [N] -> [N] bool
+    """Whether each code is where argmax would find it, which on CPUs takes 16 times as long."""
+    own = jnp.take_along_axis(logits, codes[:, None], axis=-1)
+    is_before = jnp.arange(logits.shape[-1])[None] < codes[:, None]
+    return jnp.all(jnp.where(is_before, logits < own, logits <= own), axis=-1)
 
 
 def bits(nats: float) -> float:

@@ -7,17 +7,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from jax.sharding import Mesh
+
 from wavegen.config import Config
 from wavegen.data import batches
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
+from wavegen.training import devices
 
 AHEAD = 2  # batches kept ready
 
 
 @contextmanager
-def prefetched(corpus: Corpus, config: Config, steps: range) -> Iterator[Iterator[Batch]]:
-    """The batches of `steps`, made by a thread of their own, a few ahead of the step."""
+def prefetched(
+    corpus: Corpus, config: Config, steps: range, mesh: Mesh
+) -> Iterator[Iterator[Batch]]:
+    """The batches of `steps` on their devices, made by a thread, a few ahead of the step.
+
+    Each process makes the rows of its own devices.
+    """
+    rows = devices.rows(config.training.batch_size, mesh)
     ahead: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=AHEAD)
     closed = threading.Event()
 
@@ -31,15 +40,15 @@ def prefetched(corpus: Corpus, config: Config, steps: range) -> Iterator[Iterato
     def fill() -> None:
         try:
             for step in steps:
-                put(
-                    batches.windows(
-                        corpus.splits["train"],
-                        config,
-                        corpus.vocabulary,
-                        config.training.seed,
-                        step,
-                    )
+                own = batches.windows(
+                    corpus.splits["train"],
+                    config,
+                    corpus.vocabulary,
+                    config.training.seed,
+                    step,
+                    rows,
                 )
+                put(devices.spread(own, mesh))
                 if closed.is_set():
                     return
             put(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from wavegen.config import Config
 from wavegen.data import lock
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
+from wavegen.training import devices
 
 CONFIG, ENVIRONMENT, METRICS = "config.toml", "environment.json", "metrics.jsonl"
 
@@ -26,8 +28,12 @@ CONFIG, ENVIRONMENT, METRICS = "config.toml", "environment.json", "metrics.jsonl
 def held(run: Path) -> Iterator[None]:
     """Keeps other trainers out of the run while this lasts; WavegenError where one is in it.
 
-    And so where the run vanishes meanwhile, or its disk is full.
+    And so where the run vanishes meanwhile, or its disk is full. Of the processes of one training
+    the first holds it for all.
     """
+    if not devices.is_first():
+        yield
+        return
     try:
         held = lock.Lock(run)
     except lock.Taken as taken:
@@ -62,8 +68,11 @@ def open(
 ) -> None:
     """Writes what the run is, and takes out of its metrics what comes again after step `first`.
 
-    `begun_from` says which run and step a new one has its parameters from.
+    `begun_from` says which run and step a new one has its parameters from. Of several
+    processes the first one writes.
     """
+    if not devices.is_first():
+        return
     _replace(run / CONFIG, configs.to_toml(config))
     _cut_metrics(run / METRICS, first)
     if first and (run / ENVIRONMENT).exists():
@@ -78,6 +87,11 @@ def open(
         "begun_from": begun_from,
     }
     _replace(run / ENVIRONMENT, json.dumps(environment, indent=2))
+
+
+def metrics(run: Path) -> Path:
+    """Where this process writes the metrics: what is not the first's is the same once more."""
+    return run / METRICS if devices.is_first() else Path(os.devnull)
 
 
 def begun_from(run: Path) -> str:

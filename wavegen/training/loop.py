@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
 from wavegen.model import loss, network
 from wavegen.training import (
+    devices,
     evaluate,
     feed,
     folder,
@@ -36,7 +38,7 @@ from wavegen.training import (
     resumption,
     saving,
 )
-from wavegen.training.step import Metrics, TrainState, initial_state, train_step
+from wavegen.training.step import Metrics, TrainState, compiled, initial_state
 
 
 class Progress(NamedTuple):
@@ -90,6 +92,8 @@ def train(
     otherwise, where nothing can be saved, or where the loss is no longer a number.
     """
     batches.check(corpus, config)
+    mesh = devices.mesh()
+    devices.check(config.training.batch_size, mesh)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
     corpus = replace(corpus, vocabulary=heard)
     about = About(config, heard, Source(str(corpus.path), corpus.digest))
@@ -97,7 +101,9 @@ def train(
     begun = inheritance.begin(run, init_from, config, heard, params)
     with folder.held(run):
         state = initial_state(config, begun.params)
-        state = resumption.resume(run, about, state, on_note)
+        if devices.is_first():
+            state = resumption.resume(run, about, state, on_note)
+        state = devices.shared(state, mesh)
         first = int(state.step)
         if first >= config.training.steps:
             on_note(f"training.steps is {config.training.steps}, which the run has: nothing to do")
@@ -108,8 +114,8 @@ def train(
         with (
             interruption.heard() as wish,  # until the last save is done
             closing(saving.Writer(run, config.training)) as writer,
-            (run / folder.METRICS).open("a", encoding="utf-8") as log,
-            feed.prefetched(corpus, config, range(first, config.training.steps)) as ready,
+            folder.metrics(run).open("a", encoding="utf-8") as log,
+            feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
         ):
 
             def record(entry: NamedTuple) -> None:
@@ -117,7 +123,10 @@ def train(
                 log.flush()
 
             on_note("compiling the training step ...")
-            loop = _Loop(config, corpus, about, graphdef, writer, record, on_log, on_validation)
+            step = partial(compiled(mesh), config, graphdef)
+            loop = _Loop(
+                config, corpus, about, graphdef, step, writer, record, on_log, on_validation
+            )
             return loop.run(state, ready, wish)
 
 
@@ -128,6 +137,7 @@ class _Loop(NamedTuple):
     corpus: Corpus
     about: About
     graphdef: nnx.GraphDef
+    advance: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     writer: saving.Writer
     record: Callable[[NamedTuple], None]
     on_log: Callable[[Progress], None]
@@ -136,10 +146,10 @@ class _Loop(NamedTuple):
     def run(self, state: TrainState, ready: Iterator[Batch], wish: interruption.Wish) -> Outcome:
         """Steps until the end or until there is a wish for it; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, stopping = int(state.step), None, False
+        step, bits, stopping, signal = int(state.step), None, False, 0
         first, since = step + 1, (step, time.monotonic())
         for batch in ready:
-            state, metrics = train_step(self.config, self.graphdef, state, batch)
+            state, metrics = self.advance(state, batch)
             step += 1
             last = step == plan.steps
             if step == first and step % plan.log_every and not last:
@@ -151,7 +161,8 @@ class _Loop(NamedTuple):
                 bits = self._validate(step, state)
                 since = (step, time.monotonic())
             self.writer.check()
-            stopping = wish.signal != 0  # asked once: who stops has saved
+            signal = self._wished(step, wish)  # asked once: who stops has saved
+            stopping = signal != 0
             if _is_saved(step, plan) or last or stopping:
                 _refuse_astray(step, metrics)
                 fresh = bits if step % plan.validate_every == 0 or last else None
@@ -159,7 +170,13 @@ class _Loop(NamedTuple):
             if stopping:
                 break
         interrupted = stopping and step < plan.steps
-        return Outcome(step, interrupted, bits, wish.signal if interrupted else 0)
+        return Outcome(step, interrupted, bits, signal if interrupted else 0)
+
+    def _wished(self, step: int, wish: interruption.Wish) -> int:
+        """The signal that asked for an end; several processes settle that at lines of the log."""
+        if jax.process_count() > 1 and step % self.config.training.log_every:
+            return 0
+        return devices.highest(wish.signal)
 
     def _log(self, step: int, metrics: Metrics, since: tuple[int, float]) -> tuple[int, float]:
         _refuse_astray(step, metrics)

@@ -17,6 +17,7 @@ from wavegen import checkpoint
 from wavegen.checkpoint import About
 from wavegen.config import Training
 from wavegen.errors import WavegenError
+from wavegen.training import devices
 
 _SPARE_BYTES = 1 << 20  # of a checkpoint besides its arrays, and more
 
@@ -31,6 +32,10 @@ class Writer:
 
     def __init__(self, run: Path, plan: Training) -> None:
         self._run, self._plan = run, plan
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving: Future[None] | None = None
+        if not devices.is_first():
+            return
         try:
             checkpoint.folder(run).mkdir(parents=True, exist_ok=True)
             checkpoint.clear_unfinished(run)
@@ -39,8 +44,6 @@ class Writer:
             raise _unsaved(run, "checkpoints", error) from error
         told = {step: checkpoint.about(run, step) for step in checkpoint.steps(run)}
         self._bits = {step: about and about.bits_per_sample for step, about in told.items()}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._saving: Future[None] | None = None
 
     def save(
         self,
@@ -50,8 +53,11 @@ class Writer:
     ) -> None:
         """Starts to save; the arrays may be given away as soon as this returns.
 
-        Waits for the save before, and raises what that one failed by.
+        Waits for the save before, and raises what that one failed by. Of several processes the
+        first one saves; the others have the same arrays.
         """
+        if not devices.is_first():
+            return
         self.wait()
         # On a CPU these are views: jax keeps what they show, even of an array given away.
         self._saving = self._thread.submit(self._save, step, jax.device_get(trees), about)

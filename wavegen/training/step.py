@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from wavegen.config import Config
 from wavegen.data.batches import Batch
 from wavegen.model import loss, network
 from wavegen.model.network import Inputs, Params
-from wavegen.training import optimizer
+from wavegen.training import devices, optimizer
 
 
 class TrainState(NamedTuple):
@@ -43,8 +44,7 @@ def initial_state(config: Config, params: Params) -> TrainState:
     return TrainState(jnp.int32(0), params, ema, optimizer.create(config.training).init(params))
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def train_step(
+def step(
     config: Config, graphdef: nnx.GraphDef, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on the mean cross-entropy of the batch."""
@@ -65,6 +65,15 @@ def train_step(
         nats, found.hits / jnp.maximum(found.weight, 1.0), optax.tree.norm(gradient), found.weight
     )
     return TrainState(state.step + 1, params, ema, opt_state), metrics
+
+
+train_step = jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
+
+
+def compiled(mesh: Mesh) -> Callable[..., tuple[TrainState, Metrics]]:
+    """`train_step` for a state that is on all devices of a mesh, and a batch spread over them."""
+    everywhere = devices.everywhere(mesh)
+    return jax.jit(step, static_argnums=(0, 1), donate_argnums=2, out_shardings=everywhere)
 
 
 def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:

@@ -10,7 +10,15 @@ from typing import Any
 from wavegen.audio import files
 from wavegen.data.layouts import tables
 from wavegen.data.layouts.paths import walk
-from wavegen.data.layouts.recordings import SUFFIXES, Dropped, Found, Ignored, Recording, attempt
+from wavegen.data.layouts.recordings import (
+    SPLITS,
+    SUFFIXES,
+    Dropped,
+    Found,
+    Ignored,
+    Recording,
+    attempt,
+)
 from wavegen.errors import WavegenError
 from wavegen.music import midi
 
@@ -31,13 +39,14 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
     without the files' endings; each other column is a label) and from a .json of the
     file's name beside it (one object of texts and numbers); notes from a .mid or .midi
     beside it. Where these are broken the recording is dropped, never kept without them.
+    Where `source` has a folder train and another named as a split, these are the splits.
     Names are paths below `source`. Links are followed, each folder is entered once, and
     the folders in `exclude` never.
     """
     if source.is_file():
         yield attempt(source.name, source.parent, lambda: _recording(source, source.name, {}))
         return
-    table = _table(source / TABLE)
+    table, splits = _table(source / TABLE), _splits(source)
     used: set[str] = set()
     for path in walk(source, exclude):
         if isinstance(path, OSError):
@@ -56,14 +65,25 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
         else:
             key = name if name in table else name.removesuffix(path.suffix)
             used.add(key)
+            split = splits.get(name.partition("/")[0])
             labels = {"folder": path.parent.name or path.parent.resolve().name}
+            if split and path.parent.parent == source:
+                labels = {}  # the split's name says nothing of the sound
             labels |= table.get(key, {})
-            yield attempt(name, source, functools.partial(_recording, path, name, labels))
+            yield attempt(name, source, functools.partial(_recording, path, name, labels, split))
     for name in sorted(table.keys() - used):
         yield Dropped(name, f"{TABLE} names it, but there is no such sound file")
 
 
-def _recording(path: Path, name: str, labels: dict[str, str]) -> Recording:
+def _splits(source: Path) -> dict[str, str]:
+    """The split that each folder in `source` is; none unless there are several."""
+    found = {name: split for name, split in SPLITS.items() if (source / name).is_dir()}
+    return found if "train" in found.values() and len(set(found.values())) > 1 else {}
+
+
+def _recording(
+    path: Path, name: str, labels: dict[str, str], split: str | None = None
+) -> Recording:
     """With what lies beside the file."""
     beside = path.with_suffix(".json")
     if beside.is_file():
@@ -75,6 +95,7 @@ def _recording(path: Path, name: str, labels: dict[str, str]) -> Recording:
         name=name,
         load=functools.partial(files.Blocks, path),
         path=path,
+        split=split,
         labels=labels,
         notes=midi.read(score).notes if score else (),
     )
