@@ -1,5 +1,6 @@
 """The loop: it learns, it goes on exactly, and it stops in words."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from wavegen import checkpoint
 from wavegen import config as configs
 from wavegen.data import batches
+from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.training import loop, step
 
@@ -120,6 +122,27 @@ loop.train(configs.load({str(tmp_path / "whole" / "config.toml")!r}),
     whole = final_state(tmp_path / "whole", tiny, notes_corpus)
     killed = final_state(tmp_path / "killed", tiny, notes_corpus)
     jax.tree.map(np.testing.assert_array_equal, whole, killed)
+
+
+def test_a_save_that_failed_ends_the_training_before_the_next_save(tmp_path, tiny, notes_corpus):
+    plan = dataclasses.replace(tiny.training, steps=8, save_every=5, log_every=1)
+    config, failed, seen = dataclasses.replace(tiny, training=plan), threading.Event(), []
+
+    def fail(*_):
+        failed.set()
+        raise OSError(28, "No space left on device")
+
+    def log(progress):
+        seen.append(progress.step)
+        if progress.step == 6:
+            assert failed.wait(60)
+            time.sleep(0.2)  # until what failed is told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "write", fail)
+        with pytest.raises(WavegenError, match="the disk is full"):
+            train(config, notes_corpus, tmp_path, on_log=log)
+    assert seen[-1] == 6
 
 
 def test_a_mistake_in_the_data_thread_reaches_the_caller(tmp_path, tiny, notes_corpus):

@@ -50,7 +50,10 @@ def common(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command line and exits: 0 done, 1 wrong input, 2 wrong usage, 130 interrupted."""
+    """Runs a command line and exits: 0 done, 1 wrong input, 2 wrong usage, 130 interrupted.
+
+    A training that SIGTERM ended has saved, and exits with 143.
+    """
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what a terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

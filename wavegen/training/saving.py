@@ -26,7 +26,8 @@ class Writer:
     """Saves the checkpoints of a run one after the other, in a thread of its own.
 
     Only one may be open for a run: what killed processes left unfinished is cleared away.
-    The caller closes it, which waits for the last save.
+    The caller closes it, which waits for the last save. WavegenError where nothing can be saved
+    in the run, now or later.
     """
 
     def __init__(self, run: Path, plan: Training) -> None:
@@ -35,8 +36,12 @@ class Writer:
         self._saving: Future[None] | None = None
         if not devices.is_first():
             return
-        checkpoint.folder(run).mkdir(parents=True, exist_ok=True)
-        checkpoint.clear_unfinished(run)
+        try:
+            checkpoint.folder(run).mkdir(parents=True, exist_ok=True)
+            checkpoint.clear_unfinished(run)
+            _try_room(checkpoint.folder(run), {})  # now, not hours later
+        except OSError as error:
+            raise _unsaved(run, "checkpoints", error) from error
         told = {step: checkpoint.about(run, step) for step in checkpoint.steps(run)}
         self._bits = {step: about and about.bits_per_sample for step, about in told.items()}
 
@@ -84,7 +89,7 @@ class Writer:
             for old in found.keys() - kept(found, self._plan):
                 checkpoint.remove(self._run, old)
         except Exception as error:  # of any kind, for Orbax raises bare ones
-            raise _unsaved(self._run, step, error) from error
+            raise _unsaved(self._run, f"the checkpoint of step {step}", error) from error
 
 
 def is_due(step: int, plan: Training) -> bool:
@@ -116,15 +121,15 @@ def _try_room(place: Path, trees: dict[str, Any]) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _unsaved(run: Path, step: int, error: Exception) -> WavegenError:
-    """What is said where a checkpoint could not be saved."""
+def _unsaved(run: Path, what: str, error: Exception) -> WavegenError:
+    """What is said where something cannot be saved."""
     words = getattr(error, "strerror", None) or f"{error}".strip().split("\n")[0][:300]
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in words
     place, reason = checkpoint.folder(run), "the disk is full" if full else words
     if not place.is_dir():
         reason = "the folder is gone"
     return WavegenError(
-        f"the checkpoint of step {step} cannot be saved in {place}: {reason}",
+        f"{what} cannot be saved in {place}: {reason}",
         do=("make room" if full else "see to that")
-        + " and run the same again: it goes on from the checkpoint before",
+        + " and run the same again: it goes on from the newest checkpoint",
     )
