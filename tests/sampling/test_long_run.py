@@ -66,7 +66,7 @@ def test_a_trained_network_is_as_loud_and_in_tune_after_ten_minutes_as_at_first(
     sizes = ["residual_channels=16", "skip_channels=32", "head_channels=32"]
     config = configs.load(
         "demo",
-        [*(f"model.{size}" for size in sizes), "training.steps=200", "conditioner.labels=[]"],
+        [*(f"model.{size}" for size in sizes), "training.steps=400", "conditioner.labels=[]"],
     )
     silent = lambda _: None
     loop.train(config, found, tmp_path / "run", on_log=silent, on_validation=silent, on_note=silent)
