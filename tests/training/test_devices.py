@@ -82,9 +82,9 @@ def parameters(run):
 
 
 def metrics(run):
-    """All that is written but for what depends on the clock."""
+    """All that is written but for what depends on the clock or on one process alone."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    timed = ("second", "hour", "memory", "wait")
+    timed = ("second", "hour", "memory", "wait", "silence")  # and what a process sees of its rows
     entries = [entry for entry in map(json.loads, lines) if "warning" not in entry]
     return [
         {key: value for key, value in entry.items() if not any(t in key for t in timed)}
