@@ -155,13 +155,13 @@ class Watch:
 
 def progress_line(line: Progress) -> str:
     """One line of the log."""
+    memory = f"  memory {line.memory_bytes / 2**30:.2f} GiB" if line.memory_bytes else ""
     skipped = f"  skipped {line.skipped_steps}" if line.skipped_steps else ""
-    heard, gib = duration(3600 * line.audio_hours), line.memory_bytes / 2**30
     return (
         f"step {line.step}/{line.steps}  {line.bits_per_sample:.3f} bits/sample  "
         f"acc {line.accuracy:.1%}  lr {line.learning_rate:.1e}  gnorm {line.gradient_norm:.2f}  "
         f"{line.steps_per_second:.2f} steps/s  {line.samples_per_second / 1000:.1f}k samples/s  "
-        f"heard {heard}  memory {gib:.2f} GiB{skipped}  "
+        f"heard {duration(3600 * line.audio_hours)}{memory}{skipped}  "
         f"left {duration(line.seconds_left)}"
     )
 

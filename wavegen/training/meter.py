@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import sys
 import time
 from collections import deque
@@ -99,11 +99,18 @@ class Meter:
 
 
 def memory_bytes() -> int:
-    """The most memory held so far: of the fullest device, or of the process where none says."""
+    """The most memory held so far: of the fullest device, or of the process where none says.
+
+    0 where the system does not tell it.
+    """
     stats = [device.memory_stats() for device in jax.local_devices()]
     peaks = [found["peak_bytes_in_use"] for found in stats if found]
     if peaks:
         return max(peaks)
+    if os.name == "nt":
+        return 0
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak  # Linux counts in KiB
 

@@ -23,7 +23,7 @@ class Progress(NamedTuple):
     wait_share: float  # of the time since the last line: the device had nothing to do but wait
     audio_hours: float  # learnt from so far
     skipped_steps: int  # so far, for a gradient that was no number
-    memory_bytes: int  # the most that was held so far, of the device, else of the process
+    memory_bytes: int  # the most so far, of the device, else of the process; 0: unknown
 
 
 class Validation(NamedTuple):
