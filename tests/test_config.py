@@ -151,3 +151,17 @@ def test_a_config_written_before_there_was_a_predictor_has_none():
 def test_a_config_is_hashable_because_compiled_steps_are_kept_by_it():
     assert hash(Config()) == hash(Config())
     assert jax.tree.leaves(Config()) == [Config()]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.microbatches=3", "take training.microbatches=2"),
+        ("training.microbatches=9", "take training.microbatches=4"),
+        ("training.remat=1", "true or false"),
+        ("training.compute_dtype=float16", "did you mean 'bfloat16'"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_with_what_could(override, words):
+    with pytest.raises(WavegenError, match=words):
+        configs.from_dict(configs.apply_overrides({}, [override]))

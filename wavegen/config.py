@@ -16,7 +16,7 @@ import math
 import tomllib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from wavegen.errors import WavegenError
 ACOUSTIC = {"mel": 64, "mfcc": 20, "f0_loudness": 2}
 SIGNALS = ("notes", "past", *ACOUSTIC)
 CELLS = ("lstm", "gru")
+COMPUTE_DTYPES = ("float32", "bfloat16")
+OPTIMIZERS = ("adamw", "lion", "muon")
+SCHEDULES = ("cosine", "constant", "inverse_sqrt")
 # What a predictor can follow, and the signal that has to be heard for it.
 FOLLOWED = {"past": "", "notes": "notes", "f0": "f0_loudness"}
 
@@ -143,11 +146,21 @@ class Training:
     steps: int = _in(1, default=1000)
     batch_size: int = _in(1, default=4)  # windows
     crop_samples: int = _in(1, default=4096)  # samples of a window that carry loss
+    first_crop_samples: int = _in(0, default=0)  # of the first windows; these double until they
+    curriculum_steps: int = _in(0, default=0)  # are whole, after so many steps; 0: whole at once
     start_fraction: float = _in(0, 1, default=0.25)  # share of windows at recordings' starts
     context_seconds: float = _in(0, 60, default=1.0)  # frames heard before a window
     input_jitter: int = _in(0, default=0)  # codes; inputs are moved by up to this, targets not
+    condition_dropout: float = _in(0, 1, default=0.0)  # share of windows that hear no conditioning
+    label_smoothing: float = _in(0, 0.99, default=0.0)  # share of the loss that asks for all codes
+    compute_dtype: str = _one_of(*COMPUTE_DTYPES, default="float32")  # of the stack's products
+    microbatches: int = _in(1, default=1)  # equal parts of a batch, computed one after the other
+    # Whether a layer's inner activations are computed again for its gradient instead of kept.
+    remat: bool = True
+    optimizer: str = _one_of(*OPTIMIZERS, default="adamw")
+    schedule: str = _one_of(*SCHEDULES, default="cosine")  # of the learning rate
     learning_rate: float = _in(0, 1, default=2e-3)  # the highest, after the warm-up
-    final_learning_rate: float = _in(0, 1, default=1e-4)
+    final_learning_rate: float = _in(0, 1, default=1e-4)  # of the cosine schedule
     warmup_steps: int = _in(0, default=50)
     weight_decay: float = _in(0, 1, default=0.0)
     clip_norm: float = _in(1e-9, default=1.0)  # of the whole gradient
@@ -156,6 +169,7 @@ class Training:
     log_every: int = _in(1, default=20)  # steps
     validate_every: int = _in(1, default=500)  # steps
     validation_seconds: float = _in(0.01, default=60.0)  # of the split, at most, while training
+    patience: int = _in(0, default=0)  # validations without a better one that end it; 0: never
     save_every: int = _in(1, default=500)  # steps
     keep_checkpoints: int = _in(1, default=3)  # newest ones; the best is kept as well
     keep_every: int = _in(0, default=0)  # steps; one of every so many stays for good; 0: none
@@ -177,14 +191,8 @@ class Config:
         for section in dataclasses.fields(self):
             _check_ranges(section.name, getattr(self, section.name))
         _check_predictor(self.model, self.conditioner)
-        hop, crop = self.model.hop_length, self.training.crop_samples
-        if crop % hop:
-            raise WavegenError(
-                f"training.crop_samples is {crop}, which is not a multiple of "
-                f"model.hop_length ({hop})",
-                "whole frames in a crop",
-                f"take {max(1, round(crop / hop)) * hop}",
-            )
+        _check_training(self.training, self.model.hop_length)
+        hop = self.model.hop_length
         if self.augmentation.delay_samples >= hop:
             raise WavegenError(
                 f"augmentation.delay_samples is {self.augmentation.delay_samples}, "
@@ -218,6 +226,29 @@ class Config:
     def window_frames(self) -> int:
         """Frames of a training window: receptive field and crop."""
         return self.lead_frames + self.training.crop_samples // self.model.hop_length
+
+    @property
+    def crop_stages(self) -> tuple[int, ...]:
+        """Samples of a crop as training goes on: they double from the first to the whole."""
+        crop = self.training.first_crop_samples or self.training.crop_samples
+        stages = []
+        while crop < self.training.crop_samples:
+            stages.append(crop)
+            crop *= 2
+        return (*stages, self.training.crop_samples)
+
+    def at(self, step: int) -> Config:
+        """The config with the crop of a step; those that are not yet whole last equally long."""
+        growing = self.crop_stages[:-1]
+        if not growing or step >= self.training.curriculum_steps:
+            return self
+        crop = growing[step * len(growing) // self.training.curriculum_steps]
+        return replace(
+            self,
+            training=replace(
+                self.training, crop_samples=crop, first_crop_samples=0, curriculum_steps=0
+            ),
+        )
 
     @property
     def context_frames(self) -> int:
@@ -397,7 +428,12 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             return tuple(value)
         raise WavegenError(f"'{name}' is {value!r}", 'a list of names, such as ["notes"]')
     if type(value) is not hint:
-        words = {int: "a whole number", float: "a number", str: "a word in quotes"}
+        words = {
+            int: "a whole number",
+            float: "a number",
+            str: "a word in quotes",
+            bool: "true or false",
+        }
         raise WavegenError(f"'{name}' is {value!r}", words[hint])
     return value
 
@@ -424,6 +460,38 @@ def _check_predictor(model: Model, conditioner: Conditioner) -> None:
             f"model.hop_length ({model.hop_length})",
             "whole fits in a frame",
             f"take model.predictor.refit={math.gcd(predictor.refit, model.hop_length)}",
+        )
+
+
+def _check_training(training: Training, hop: int) -> None:
+    for name in ("crop_samples", "first_crop_samples"):
+        crop = getattr(training, name)
+        if crop % hop:
+            raise WavegenError(
+                f"training.{name} is {crop}, which is not a multiple of model.hop_length ({hop})",
+                "whole frames in a crop",
+                f"take {max(1, round(crop / hop)) * hop}",
+            )
+    if (training.first_crop_samples > 0) != (training.curriculum_steps > 0):
+        raise WavegenError(
+            f"training.first_crop_samples is {training.first_crop_samples}, "
+            f"training.curriculum_steps {training.curriculum_steps}",
+            "both or neither: how long crops are at first, and after how many steps they are whole",
+        )
+    if training.first_crop_samples > training.crop_samples:
+        raise WavegenError(
+            f"training.first_crop_samples is {training.first_crop_samples}, more than "
+            f"training.crop_samples",
+            "crops that grow",
+            f"take up to {training.crop_samples}",
+        )
+    if training.batch_size % training.microbatches:
+        fit = next(n for n in range(training.microbatches, 0, -1) if training.batch_size % n == 0)
+        raise WavegenError(
+            f"training.microbatches is {training.microbatches}, which does not divide "
+            f"training.batch_size ({training.batch_size})",
+            "equal parts of a batch",
+            f"take training.microbatches={fit}",
         )
 
 

@@ -61,5 +61,5 @@ def head(
 ) -> Array:  # [..., V]
     """Logits of the next code: two pointwise layers after the sum of the skips."""
     lead = range(skip_sum.ndim - 1)
-    hidden = jax.nn.relu(skip_sum) @ head1 + jnp.expand_dims(head1_bias, lead)
+    hidden = jax.nn.relu(skip_sum).astype(head1.dtype) @ head1 + jnp.expand_dims(head1_bias, lead)
     return jax.nn.relu(hidden) @ head2 + jnp.expand_dims(head2_bias, lead)

@@ -76,19 +76,22 @@ def run(
     import numpy as np
 
     from wavegen import checkpoint as checkpoints
+    from wavegen.cli import compiled
     from wavegen.sampling import precision as precisions
     from wavegen.sampling.sampler import Draws
 
     console = Console(json, quiet)
     kind = _format(format, out)
+    compiled.keep()
     draws = Draws(seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
     trained = checkpoints.load(run, checkpoint, console.warn)
-    asked = _pitches(trained, pitch, console)
+    free = _is_free(trained, (pitch, velocity, hold, label, like), console)
+    asked: list[int | None] = [None] if free else _pitches(trained, pitch, console)
     if asked == [None] and (velocity is not None or hold is not None):
         raise WavegenError("--velocity and --hold say how a note is played; this model hears none")
     if seconds is not None and hold is not None and hold > seconds:
         console.warn(f"--hold {hold} is longer than --seconds {seconds}: the note is cut short")
-    followed = _followed(trained, like)
+    followed = None if free else _followed(trained, like)
     if followed is not None:
         duration = len(followed) / trained.config.audio.sample_rate
         if seconds is None and hold is None:
@@ -102,7 +105,9 @@ def run(
             f"--seconds {seconds} is less than one sample at {trained.config.audio.sample_rate} Hz",
             "a longer sound",
         )
-    label_ids, said = takes.choose_labels(trained, label or [], console)
+    label_ids, said = (
+        takes.no_labels(trained) if free else takes.choose_labels(trained, label or [], console)
+    )
     planned = _planned(out, kind, asked, num, velocity, hold, seed)
     begun = _read(trained, primer) if primer else np.zeros(0, np.float32)
     request = takes.make_request(trained, planned, label_ids, begun, seconds, followed)
@@ -154,6 +159,19 @@ def _durations(seconds: float | None, hold: float | None) -> tuple[float, float]
     if seconds is None:
         seconds = DEFAULT_SECONDS if hold is None else hold / HELD
     return seconds, seconds * HELD if hold is None else min(hold, seconds)
+
+
+def _is_free(trained: Trained, wishes: tuple[object, ...], console: Console) -> bool:
+    """Whether the model plays without conditioning: it has learnt to, and nothing is asked for."""
+    share, conditioner = trained.config.training.condition_dropout, trained.config.conditioner
+    heard = {*conditioner.signals, *conditioner.labels} - {"past"}
+    if not share or not heard or any(wish is not None for wish in wishes):
+        return False
+    console.note(
+        "nothing is asked for: playing without conditioning, which this model learnt "
+        f"in {share:.0%} of its training"
+    )
+    return True
 
 
 def _pitches(trained: Trained, text: str | None, console: Console) -> list[int | None]:

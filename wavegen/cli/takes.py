@@ -61,6 +61,11 @@ def choose_labels(
     return ids, {name: asked[name] for name in known}
 
 
+def no_labels(trained: Trained) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Ids of unknown labels, and no names: what a window without conditioning was trained with."""
+    return (-1,) * len(trained.config.conditioner.labels), {}
+
+
 def make_request(
     trained: Trained,
     takes: list[Take],
@@ -71,11 +76,13 @@ def make_request(
 ) -> Request:
     """Notes, labels and primer of all takes, as the sampler wants them.
 
-    Notes and the recording that is followed come after the primer.
+    Notes and the recording that is followed come after the primer. A model that follows one, and
+    is given none, hears zeros as in a window without conditioning.
     """
     import numpy as np
 
     from wavegen.audio import mulaw
+    from wavegen.config import ACOUSTIC
     from wavegen.sampling.sampler import Request
 
     config, B = trained.config, len(takes)
@@ -83,17 +90,18 @@ def make_request(
     onset = len(primer) / config.audio.sample_rate
     num_frames = -(-length // config.model.hop_length)
     forced = mulaw.encode(primer, config.audio.n_codes)
-    acoustics = None
-    if followed is not None:
+    if followed is None:
+        width = sum(ACOUSTIC[name] for name in config.conditioner.acoustic)
+        heard = np.zeros((num_frames, width), np.float32)
+    else:
         heard = _acoustics(config, np.concatenate([primer, followed]), num_frames)
-        acoustics = np.broadcast_to(heard, (B, *heard.shape))
     return Request(
         num_frames=num_frames,
         scores=tuple(_score(take, onset) for take in takes),
         labels=np.tile(np.asarray(label_ids, np.int32), (B, 1)),
         streams=np.asarray([take.stream for take in takes]),
         forced=np.tile(forced, (B, 1)) if len(primer) else None,
-        acoustics=acoustics,
+        acoustics=np.broadcast_to(heard, (B, *heard.shape)),
     )
 
 

@@ -75,8 +75,10 @@ def windows(
 
     The first `start_fraction` of the windows begin where their recordings do, these drawn
     alike; for the others recordings are drawn in proportion to their length, and any frame
-    from which a window fits. The recordings are changed as the config's augmentation says.
+    from which a window fits. The recordings are changed as the config's augmentation says, and
+    windows are as long as its curriculum has them at this step.
     """
+    config = config.at(step)
     items, starts, changes = _draw(split, config, seed, step)
     items, starts, changes = items[rows], starts[rows], Changes(*(each[rows] for each in changes))
     batch = _gather(split, config, vocabulary, items, starts, config.window_frames, changes)

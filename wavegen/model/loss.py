@@ -25,6 +25,7 @@ class Score(NamedTuple):
     nats: Array  # float32 scalar
     hits: Array  # float32 scalar: how often the likeliest code was the true one
     weight: Array  # float32 scalar
+    objective: Array  # float32 scalar: what training lowers; `nats` but for label smoothing
 
 
 def score(
@@ -32,8 +33,13 @@ def score(
     hidden: Hidden,  # of [B, T] samples
     codes: Array,  # [B, T] int32
     weights: Array,  # [B, T] float32
+    smoothing: float = 0.0,
 ) -> Score:
-    """Cross-entropy of the true codes, computed in float32, chunk by chunk."""
+    """Cross-entropy of the true codes, computed in float32, chunk by chunk.
+
+    The objective's targets are smoothed labels: the share `smoothing` of them asks for all codes
+    alike (Szegedy et al. 2015, arXiv 1512.00567, section 7).
+    """
     fill = -codes.size % CHUNK_SAMPLES  # samples without weight, so that all chunks are whole
 
     def parted(array: Array) -> Array:  # [B, T, ...] to [chunks, CHUNK_SAMPLES, ...]
@@ -47,7 +53,11 @@ def score(
         logits = wavenet.logits(*hidden).astype(jnp.float32)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
         hit = _is_likeliest(logits, target).astype(jnp.float32)
-        return Score(jnp.sum(nats * weight), jnp.sum(hit * weight), jnp.sum(weight))
+        sought = nats
+        if smoothing:
+            of_all = jax.nn.logsumexp(logits, axis=-1) - jnp.mean(logits, axis=-1)
+            sought = (1 - smoothing) * nats + smoothing * of_all
+        return Score(*(jnp.sum(each * weight) for each in (nats, hit, 1.0, sought)))
 
     weights = jnp.pad(jnp.reshape(weights, -1), (0, fill)).reshape(-1, CHUNK_SAMPLES)
     parts = (*jax.tree.map(parted, (hidden, codes)), weights)

@@ -55,7 +55,9 @@ class Network(nnx.Module):
         self.hop_length = config.model.hop_length
         self.silence = config.audio.n_codes // 2
         self.predictor = config.model.predictor
-        self.wavenet = WaveNet(config.model, config.audio.n_codes, rngs=rngs)
+        self.wavenet = WaveNet(
+            config.model, config.audio.n_codes, remat=config.training.remat, rngs=rngs
+        )
         self.conditioner = (
             Conditioner(
                 config.conditioner, config.model, config.audio.n_codes, vocabulary, rngs=rngs
@@ -187,6 +189,19 @@ def _blueprint(
 def assemble(graphdef: nnx.GraphDef, params: Params) -> Network:
     """The module again, for calls inside jit: `assemble(graphdef, params).logits(...)`."""
     return nnx.merge(graphdef, params)
+
+
+def for_products(params: Params, dtype: str) -> Params:
+    """The parameters with the large products' weights in another dtype, and so the products.
+
+    These are the stack's, whose number is that of the samples; activations between the layers
+    take their dtype too. What needs the precision stays float32: embeddings and biases, whose
+    gradients are sums over all samples; head2, since of all that is rounded in a trained network
+    the logits suffer most (benchmarks/README.md); the predictor; and the conditioner, a memory.
+    """
+    wide = ("gate", "residual", "skip", "head1")
+    wavenet = params["wavenet"] | {name: params["wavenet"][name].astype(dtype) for name in wide}
+    return params | {"wavenet": wavenet}
 
 
 def count(params: Params) -> int:

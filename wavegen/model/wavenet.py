@@ -25,12 +25,15 @@ QUIET = 0.05  # of the usual size: the logits' first weights over a predictor
 
 
 class WaveNet(nnx.Module):
-    """Parameters of the stack, those of all layers laid on one leading axis."""
+    """Parameters of the stack, those of all layers laid on one leading axis.
 
-    def __init__(self, config: Model, n_codes: int, *, rngs: nnx.Rngs) -> None:
+    Products are of the dtype of their weights: see `network.for_products`. All else is float32.
+    """
+
+    def __init__(self, config: Model, n_codes: int, *, remat: bool = True, rngs: nnx.Rngs) -> None:
         K, V, L = config.kernel_size, n_codes, config.num_layers
         R, S, H = config.residual_channels, config.skip_channels, config.head_channels
-        self.dilations, self.n_codes = config.dilations, n_codes
+        self.dilations, self.n_codes, self.remat = config.dilations, n_codes, remat
 
         def normal(fan_in: int, *shape: int) -> nnx.Param:
             return nnx.Param(rngs.params.normal(shape) * fan_in**-0.5)
@@ -73,7 +76,7 @@ class WaveNet(nnx.Module):
     ) -> tuple[Array, Array]:  # [B, T, S], [L, B, reach, R]
         """Sum of all layers' skips, and the queues after the last sample."""
         K = self.embed.shape[0]
-        T = history.shape[1] - K + 1
+        T, dtype = history.shape[1] - K + 1, self.gate.dtype
         first = [self.embed[k][history[:, K - 1 - k : K - 1 - k + T]] for k in range(K)]
         layers = (
             self.gate[...],
@@ -82,14 +85,15 @@ class WaveNet(nnx.Module):
             self.residual_bias[...],
             self.skip[...],
             jnp.asarray(self.dilations),
-            queues,
+            queues.astype(dtype),
         )
         h = functools.reduce(jnp.add, first)
         total = jnp.broadcast_to(self.skip_bias[...], (*h.shape[:2], self.skip.shape[-1]))
         if self.predictor is not None and foretold is not None:
             h = h + predictor.hint(self.predictor.weights(), self.n_codes, foretold, jnp)
         # Inside a scan the checkpoint works on every device; around unrolled layers it does not.
-        (_, total), queues = jax.lax.scan(jax.checkpoint(_layer), (h, total), layers)
+        layer = jax.checkpoint(_layer) if self.remat else _layer
+        (_, total), queues = jax.lax.scan(layer, (h.astype(dtype), total), layers)
         return total, queues
 
     def _added(self, cond: Array | None) -> Array:  # [L, 2, B, F, 2R], or [L, 2, 1, 1, 2R]
@@ -183,8 +187,9 @@ def _layer(carry: tuple[Array, Array], layer: tuple) -> tuple[tuple[Array, Array
     flat = h.reshape(B * T, R)
     pre = stack.convolved([flat, *(tap.reshape(B * T, R) for tap in past)], gate)
     pre = pre.reshape(B, F, T // F, 2 * R) + added.sum(0)[:, :, None]
-    z = stack.gated(pre.reshape(B * T, 2 * R))
-    h = stack.residual(flat, z, residual, residual_bias).reshape(B, T, R)
+    z = stack.gated(pre.reshape(B * T, 2 * R)).astype(h.dtype)
+    new = stack.residual(flat.astype(added.dtype), z, residual, residual_bias)
+    h = new.astype(h.dtype).reshape(B, T, R)
     return (h, total + (z @ skip).reshape(B, T, -1)), padded[:, T:]
 
 

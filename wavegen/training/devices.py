@@ -94,14 +94,15 @@ def mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
-def check(batch_size: int, devices: Mesh) -> None:
-    """Refuses a batch that cannot be spread evenly."""
-    if batch_size % devices.size:
-        fitting = -(-batch_size // devices.size) * devices.size
+def check(batch_size: int, devices: Mesh, microbatches: int = 1) -> None:
+    """Refuses a batch that cannot be spread evenly, or its equal parts cannot."""
+    unit = devices.size * microbatches
+    if batch_size % unit:
+        parts = f" and training.microbatches is {microbatches}" if microbatches > 1 else ""
         raise WavegenError(
-            f"training.batch_size is {batch_size}, and there are {devices.size} devices",
+            f"training.batch_size is {batch_size}, and there are {devices.size} devices{parts}",
             "as many windows for each of them",
-            f"take training.batch_size={fitting}",
+            f"take training.batch_size={-(-batch_size // unit) * unit}",
         )
 
 

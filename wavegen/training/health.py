@@ -159,6 +159,14 @@ def overfitting(curve: Sequence[Point], validations: Sequence[Point]) -> str | N
     )
 
 
+def is_exhausted(validations: Sequence[Point], patience: int) -> bool:
+    """Whether the last `patience` validations were all no better than one before; 0: never."""
+    bits = [bits for _, bits in validations if math.isfinite(bits)]
+    if not patience or len(bits) <= patience:
+        return False
+    return min(bits[-patience:]) >= min(bits[:-patience])
+
+
 def starved(lines: Sequence[Progress]) -> str | None:
     """The device waits for batches."""
     if len(lines) < 2 or min(line.wait_share for line in lines[-2:]) < STARVED:

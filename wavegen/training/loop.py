@@ -30,6 +30,7 @@ from wavegen.training import (
     evaluate,
     feed,
     folder,
+    health,
     inheritance,
     interruption,
     resumption,
@@ -71,7 +72,7 @@ def train(
     """
     batches.check(corpus, config)
     mesh = devices.mesh()
-    devices.check(config.training.batch_size, mesh)
+    devices.check(config.training.batch_size, mesh, config.training.microbatches)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
     corpus = replace(corpus, vocabulary=heard)
     about = About(config, heard, Source(str(corpus.path), corpus.digest))
@@ -96,10 +97,12 @@ def train(
             closing(saving.Writer(run, config.training)) as writer,
             feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
         ):
-            on_note("compiling the training step ...")
             step = partial(compiled(mesh), config, graphdef)
-            tell = (on_log, on_validation, on_sample)
+            tell = (on_log, on_validation, on_note, on_sample)
             loop = _Loop(config, corpus, about, graphdef, step, writer, journal, *tell)
+            if loop.is_exhausted():
+                return Outcome(first, False, journal.validations[-1][1])
+            on_note("compiling the training step ...")
             return loop.run(state, ready, wish)
 
 
@@ -122,20 +125,22 @@ class _Loop(NamedTuple):
     journal: Journal
     on_log: Callable[[Progress], None]
     on_validation: Callable[[Validation], None]
+    on_note: Callable[[str], None]
     on_sample: Callable[[Trained], None]
 
     def run(self, state: TrainState, ready: feed.Ready, wish: interruption.Wish) -> Outcome:
         """Steps until the end or until there is a wish for it; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, signal = int(state.step), None, 0
-        first, meter = step + 1, Meter(self.config, self.journal.tally, step)
+        step, bits, signal, last = int(state.step), None, 0, False
+        shape, meter = None, Meter(self.config, self.journal.tally, step)
         for batch in meter.batches(ready):
             state, metrics = self.advance(state, batch)
             step += 1
             last = step == plan.steps
             meter.add(step, metrics)
-            if step == first and step % plan.log_every and not last:
+            if batch.codes.shape != shape and step % plan.log_every and not last:
                 meter.restart(step)  # so that no rate counts the compiling
+            shape = batch.codes.shape
             if step % plan.log_every == 0 or last:
                 line = meter.line(step, batch, metrics)
                 self.journal.log(line)
@@ -143,6 +148,7 @@ class _Loop(NamedTuple):
             if step % plan.validate_every == 0 or last:
                 bits = self._validate(step, state)
                 meter.restart(step)
+                last = last or self.is_exhausted()
             self.writer.check()
             signal = self._wished(step, wish)  # asked once: who stops has saved
             if saving.is_due(step, plan) or last or signal:
@@ -153,10 +159,24 @@ class _Loop(NamedTuple):
             if plan.sample_every and step % plan.sample_every == 0 and not signal:
                 self._sample(step, state)
                 meter.restart(step)
-            if signal:
+            if last or signal:
                 break
-        signal = signal if step < plan.steps else 0
+        signal = 0 if last else signal
         return Outcome(step, signal != 0, bits, signal)
+
+    def is_exhausted(self) -> bool:
+        """Whether patience is at its end, which is said; the first process's decides for all."""
+        patience = self.config.training.patience
+        if not patience:
+            return False
+        own = health.is_exhausted(self.journal.validations, patience)
+        exhausted = devices.highest(own and devices.is_first()) > 0
+        if exhausted:
+            self.on_note(
+                f"the last {patience} validations were no better than one before "
+                "(training.patience): the training ends here"
+            )
+        return exhausted
 
     def _wished(self, step: int, wish: interruption.Wish) -> int:
         """The signal that asked for an end; several processes settle that at lines of the log."""
@@ -165,7 +185,7 @@ class _Loop(NamedTuple):
         return devices.highest(wish.signal)
 
     def _validate(self, step: int, state: TrainState) -> float | None:
-        if not _has_validation(self.corpus):
+        if not self.corpus.has_validation:
             return None
         found = evaluate.split(
             self.graphdef,
@@ -190,7 +210,3 @@ class _Loop(NamedTuple):
         ema = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), state.ema)
         vocabulary = self.corpus.vocabulary
         self.on_sample(Trained(self.config, vocabulary, self.graphdef, ema, step))
-
-
-def _has_validation(corpus: Corpus) -> bool:
-    return "valid" in corpus.splits and corpus.splits["valid"].num_items > 0

@@ -13,9 +13,13 @@ from wavegen.checkpoint import About
 from wavegen.errors import WavegenError
 from wavegen.training.step import TrainState
 
-# Of [training]: what is shown and kept, and for how long. All else decides what is learnt.
+# Of [training]: what is shown and kept, how long it goes on, and how a step finds room in
+# memory (which may change its rounding). All else decides what is learnt.
 FREE = (
     "steps",
+    "patience",
+    "microbatches",
+    "remat",
     "log_every",
     "validate_every",
     "validation_seconds",

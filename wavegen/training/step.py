@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
+from jax.stages import Wrapped
 
 from wavegen.config import Config
 from wavegen.data.batches import Batch
@@ -53,21 +53,16 @@ def step(
     would spoil all that was learnt.
     """
     key = jax.random.fold_in(jax.random.key(config.training.seed), state.step)
-
-    def mean_nats(params: Params) -> tuple[jax.Array, loss.Score]:
-        found = score(network.assemble(graphdef, params), config, batch, key)
-        return found.nats / jnp.maximum(found.weight, 1.0), found
-
-    (nats, found), gradient = jax.value_and_grad(mean_nats, has_aux=True)(state.params)
+    found, gradient = _differentiated(config, graphdef, state.params, batch, key)
+    weight = jnp.maximum(found.weight, 1.0)
     tx = optimizer.create(config.training)
     updates, opt_state = tx.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     # The average of few steps should forget quickly (as in tf.train.ExponentialMovingAverage).
     decay = jnp.minimum(config.training.ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
-    metrics = Metrics(
-        nats, found.hits / jnp.maximum(found.weight, 1.0), optax.tree.norm(gradient), found.weight
-    )
+    norm = optax.tree.norm(gradient)
+    metrics = Metrics(found.nats / weight, found.hits / weight, norm, found.weight)
     usable = jnp.isfinite(metrics.nats) & jnp.isfinite(metrics.gradient_norm)
     after = TrainState(state.step, params, ema, opt_state)
     after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, state)
@@ -77,20 +72,89 @@ def step(
 train_step = jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
 
 
-def compiled(mesh: Mesh) -> Callable[..., tuple[TrainState, Metrics]]:
+def compiled(mesh: Mesh) -> Wrapped:
     """`train_step` for a state that is on all devices of a mesh, and a batch spread over them."""
     everywhere = devices.everywhere(mesh)
     return jax.jit(step, static_argnums=(0, 1), donate_argnums=2, out_shardings=everywhere)
 
 
+def _differentiated(
+    config: Config, graphdef: nnx.GraphDef, params: Params, batch: Batch, key: jax.Array
+) -> tuple[loss.Score, Params]:
+    """Scores of the batch, and the gradient of the mean over its samples that carry loss.
+
+    It is the same for any number of microbatches, whatever their shares of those samples: each
+    adds its part of the sum, and all are divided by the weight of the whole.
+    """
+    weight = jnp.maximum(jnp.sum(jnp.asarray(batch.weights)), 1.0)
+
+    def part_of_mean(params: Params, heard: Batch, codes: jax.Array) -> tuple[jax.Array, Any]:
+        rounded = network.for_products(params, config.training.compute_dtype)
+        found = _score(network.assemble(graphdef, rounded), config, heard, codes)
+        return found.objective / weight, found
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        (_, found), gradient = differentiate(params, *part)
+        return jax.tree.map(jnp.add, total, (found, gradient)), None
+
+    differentiate = jax.value_and_grad(part_of_mean, has_aux=True)
+    whole = (_heard(config, batch, key), jnp.asarray(batch.codes))
+    if config.training.microbatches == 1:
+        (_, found), gradient = differentiate(params, *whole)
+        return found, gradient
+    parts = jax.tree.map(lambda rows: _parted(rows, config.training.microbatches), whole)
+    nothing = (loss.Score(*(jnp.zeros(()),) * 4), jax.tree.map(jnp.zeros_like, params))
+    return jax.lax.scan(add, nothing, parts)[0]
+
+
+def _parted(rows: jax.Array, count: int) -> jax.Array:  # [B, ...] -> [count, B / count, ...]
+    """Rows dealt out to parts in turn, so that a device keeps its own where they are shared out."""
+    B, *rest = rows.shape
+    return jnp.moveaxis(jnp.reshape(rows, (B // count, count, *rest)), 1, 0)
+
+
 def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
-    """Cross-entropy of the windows of a batch, their inputs jittered if the config says so."""
-    heard = _jittered(config, batch, key)
-    inputs = Inputs(heard, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics)
-    state = net.initial_state(heard.shape[0])
-    hidden, _ = net.hidden(inputs, state, config.context_frames, clean=batch.codes)
-    targets = batch.codes[:, config.context_frames * config.model.hop_length :]
-    return loss.score(net.wavenet, hidden, targets, batch.weights)
+    """Cross-entropy of the windows of a batch, heard as the config says."""
+    return _score(net, config, _heard(config, batch, key), jnp.asarray(batch.codes))
+
+
+def _score(net: network.Network, config: Config, heard: Batch, codes: jax.Array) -> loss.Score:
+    inputs = Inputs(
+        heard.codes, heard.notes, heard.labels, heard.valid, heard.periods, heard.acoustics
+    )
+    state = net.initial_state(heard.codes.shape[0])
+    hidden, _ = net.hidden(inputs, state, config.context_frames, clean=codes)
+    targets = codes[:, config.context_frames * config.model.hop_length :]
+    smoothing = config.training.label_smoothing
+    return loss.score(net.wavenet, hidden, targets, heard.weights, smoothing)
+
+
+def _heard(config: Config, batch: Batch, key: jax.Array) -> Batch:
+    """The batch as the network hears it; what it has to foretell stays as it was."""
+    jittered = batch._replace(codes=_jittered(config, batch, key))
+    return _without_conditioning(config, jittered, jax.random.fold_in(key, 1))
+
+
+def _without_conditioning(config: Config, batch: Batch, key: jax.Array) -> Batch:
+    """The batch, with the conditioning of some windows dropped, all of it at once.
+
+    As in classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598, section 3.2), so that
+    one network plays with and without. Nothing is asked for: no notes, no period, zeros for what
+    is measured, unknown labels; the same as a score without notes and labels of -1 in sampling.
+    Labels are not dropped alone, nor are notes: each of those would be a third thing to learn.
+    The sound so far is heard all the same, since sampling always has it.
+    """
+    share = config.training.condition_dropout
+    if not share:
+        return batch
+    is_kept = jax.random.uniform(key, (batch.labels.shape[0], 1)) >= share  # [B, 1]
+    kept = is_kept[..., None]
+    return batch._replace(
+        notes=jnp.where(kept, batch.notes, 0.0),
+        periods=jnp.where(is_kept, batch.periods, 0.0),
+        acoustics=jnp.where(kept, batch.acoustics, 0.0),
+        labels=jnp.where(is_kept, batch.labels, -1),
+    )
 
 
 def _jittered(config: Config, batch: Batch, key: jax.Array) -> jax.Array:  # [B, (X+F)*P]
