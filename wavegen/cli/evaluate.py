@@ -35,10 +35,12 @@ def run(
 ) -> None:
     """Measure bits per sample of whole recordings, in each precision that sampling can run in."""
     from wavegen import checkpoint as checkpoints
+    from wavegen.cli import compiled
     from wavegen.data import corpus
     from wavegen.evaluation import likelihood
     from wavegen.sampling import precision as precisions
 
+    compiled.keep()
     console, asked = Console(json, quiet), precision or precisions.usable()
     for name in asked:
         precisions.backend_of("auto", name)  # a wrong one is told of before anything is read

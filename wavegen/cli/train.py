@@ -22,7 +22,9 @@ def run(
         str, typer.Argument(metavar="CONFIG", help="Path of a .toml file, or a shipped name.")
     ],
     data: Annotated[Path, typer.Option(help="Corpus that `wavegen prepare` wrote.")],
-    run: Annotated[Path, typer.Option(help="Folder of the run; gone on with if it exists.")],
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the run; gone on with if it exists.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the config."),
@@ -35,6 +37,9 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
     ] = True,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it will cost: memory, speed, time.")
+    ] = False,
     coordinator: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Of several processes: where process 0 is."),
@@ -58,16 +63,22 @@ def run(
     """
     from wavegen import checkpoint
     from wavegen import config as configs
-    from wavegen.cli import weights_and_biases
+    from wavegen.cli import compiled, cost, weights_and_biases
     from wavegen.data import corpus
     from wavegen.training import devices
 
     devices.start(coordinator, num_processes, process_id)
+    compiled.keep()
     console = Console(json and devices.is_first(), quiet or not devices.is_first())
     if wandb:
         weights_and_biases.module()  # said before anything is begun
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
+    if plan:
+        cost.tell(resolved, corpus.open(data), run, console)
+        return
+    if run is None:
+        raise typer.BadParameter("a folder for the run, or --plan", param_hint="--run")
     if not resume and checkpoint.steps(run):
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"

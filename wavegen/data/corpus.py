@@ -49,6 +49,11 @@ class Corpus:
     splits: dict[str, Split]
     seconds: float
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are recordings to validate a training with."""
+        return "valid" in self.splits and self.splits["valid"].num_items > 0
+
     @functools.cached_property
     def digest(self) -> str:
         """Stands for what the corpus holds; see wavegen.data.digest."""

@@ -64,7 +64,7 @@ def concerns(corpus: Corpus, config: Config) -> list[str]:
             f"a batch is larger than the data: {batch_size} crops of {crop / rate:.3g} s, "
             f"{in_all / rate:.3g} s of recordings; the same sound comes several times in each"
         )
-    if "valid" not in corpus.splits or not corpus.splits["valid"].num_items:
+    if not corpus.has_validation:
         words.append("the corpus has no split named valid: bits per sample will not be validated")
     return words
 

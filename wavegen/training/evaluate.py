@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
@@ -42,21 +43,43 @@ def split(
 
     With `max_seconds`, a recording longer than its share is heard from its start only.
     """
-    limit = None if max_seconds is None else round(max_seconds * config.audio.sample_rate)
-    indices, longest = _choose(recordings.lengths, limit)
+    indices, longest = _choose(recordings.lengths, config, max_seconds)
     totals = np.zeros(3)
     fresh = network.assemble(graphdef, params).initial_state(BATCH)
     for start in range(0, len(indices), BATCH):
         group, state = indices[start : start + BATCH], fresh
         for batch in _chunks(recordings, group, config, vocabulary, longest):
             score, state = _chunk(graphdef, params, batch, state)
-            totals += np.array([float(part) for part in score])
+            totals += np.array([float(part) for part in (score.nats, score.hits, score.weight)])
     nats, hits, weight = totals.tolist()
     return Evaluation(loss.bits(nats / weight), hits / weight, int(weight))
 
 
-def _choose(lengths: np.ndarray, limit: int | None) -> tuple[np.ndarray, int | None]:
+def seconds(
+    graphdef: nnx.GraphDef,
+    params: Params,
+    recordings: Split,
+    config: Config,
+    vocabulary: Vocabulary,
+    max_seconds: float | None = None,
+) -> float:
+    """About how long `split` takes here: the number of its chunks, by the time of one."""
+    indices, longest = _choose(recordings.lengths, config, max_seconds)
+    groups = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
+    count = sum(len(_first_frames(recordings, group, config, longest)) for group in groups)
+    state = network.assemble(graphdef, params).initial_state(BATCH)
+    chunk = next(_chunks(recordings, groups[0], config, vocabulary, longest))
+    jax.block_until_ready(_chunk(graphdef, params, chunk, state))  # compiles
+    begin = time.monotonic()
+    jax.block_until_ready(_chunk(graphdef, params, chunk, state))
+    return count * (time.monotonic() - begin)
+
+
+def _choose(
+    lengths: np.ndarray, config: Config, max_seconds: float | None
+) -> tuple[np.ndarray, int | None]:
     """Which recordings to hear, longest first so that groups are alike, and how much of each."""
+    limit = None if max_seconds is None else round(max_seconds * config.audio.sample_rate)
     if limit is None or lengths.sum() <= limit:
         return np.argsort(-lengths, kind="stable"), None
     count = int(np.clip(limit // max(1, np.median(lengths)), 1, len(lengths)))
@@ -74,15 +97,30 @@ def _chunks(
 ) -> Iterator[Batch]:
     """The group's recordings chunk by chunk, always BATCH rows: one compilation serves all."""
     P = config.model.hop_length
-    num_frames = max(1, CHUNK_SAMPLES // P)
     rows = np.resize(group, BATCH)  # repeats some where there are fewer
-    end = int(recordings.lengths[group].max())
-    end = end if longest is None else min(end, longest)
-    for first in range(0, -(-end // P), num_frames):
-        batch = batches.stretch(recordings, rows, config, vocabulary, first, num_frames)
+    end = _end(recordings, group, longest)
+    for first in _first_frames(recordings, group, config, longest):
+        batch = batches.stretch(recordings, rows, config, vocabulary, first, _num_frames(config))
         batch.weights[len(group) :] = 0
         batch.weights[:, max(0, end - first * P) :] = 0
         yield batch
+
+
+def _num_frames(config: Config) -> int:
+    return max(1, CHUNK_SAMPLES // config.model.hop_length)
+
+
+def _end(recordings: Split, group: np.ndarray, longest: int | None) -> int:  # samples
+    end = int(recordings.lengths[group].max())
+    return end if longest is None else min(end, longest)
+
+
+def _first_frames(
+    recordings: Split, group: np.ndarray, config: Config, longest: int | None
+) -> range:
+    """The first frame of every chunk."""
+    end = _end(recordings, group, longest)
+    return range(0, -(-end // config.model.hop_length), _num_frames(config))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,0 +1,33 @@
+"""`wavegen train --plan` says what a training costs, and begins none."""
+
+import json
+
+
+def test_a_plan_is_told_and_nothing_is_written(corpus, small, tmp_path, wavegen):
+    run = tmp_path / "run"
+    words = ("train", "tiny", "--data", corpus, "--run", run, *small, "--steps", 8)
+    ended = wavegen(*words, "--plan", "--json")
+    assert ended.code == 0, ended.err
+    assert not run.exists()
+    for name in ("parameters", "receptive field", "memory", "largest batch", "a step", "time"):
+        assert f"  {name} " in ended.out
+    told = json.loads(ended.out.splitlines()[-1])
+    assert told["steps"] == 8
+    assert told["memory"]["total"] > told["memory"]["state"] > 0
+    assert told["seconds"] > 8 * told["fastest_seconds"]
+
+
+def test_of_a_training_that_is_under_way_the_rest_is_planned(corpus, small, run, wavegen):
+    words = ("train", "tiny", "--data", corpus, *small, "--steps", 24)
+    before = sorted(run.rglob("*"))
+    ended = wavegen(*words, "--plan", "--run", run)
+    assert ended.code == 0, ended.err
+    assert "after the" in ended.out
+    assert sorted(run.rglob("*")) == before
+
+
+def test_without_a_run_there_has_to_be_a_plan(corpus, wavegen):
+    assert wavegen("train", "tiny", "--data", corpus).code == 2
+    ended = wavegen("train", "tiny", "--data", corpus / "nowhere", "--plan")
+    assert ended.code == 1
+    assert "nowhere" in ended.err
