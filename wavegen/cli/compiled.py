@@ -15,7 +15,8 @@ def keep() -> None:
     """
     import jax
 
-    if jax.default_backend() != "cpu" and not jax.config.jax_compilation_cache_dir:
+    named = jax.config.values["jax_compilation_cache_dir"]
+    if jax.default_backend() != "cpu" and not named:
         jax.config.update("jax_compilation_cache_dir", str(folder()))
 
 

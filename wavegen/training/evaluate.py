@@ -19,7 +19,7 @@ from wavegen.model import loss, network
 from wavegen.model.loss import Score
 from wavegen.model.network import Inputs, Params, SequenceState
 
-BATCH = 8  # recordings side by side
+BATCH = 8  # recordings side by side, at most
 CHUNK_SAMPLES = 8192  # of each recording, per call; rounded to whole frames
 
 
@@ -45,10 +45,11 @@ def split(
     """
     indices, longest = _choose(recordings.lengths, config, max_seconds)
     totals = np.zeros(3)
-    fresh = network.assemble(graphdef, params).initial_state(BATCH)
-    for start in range(0, len(indices), BATCH):
-        group, state = indices[start : start + BATCH], fresh
-        for batch in _chunks(recordings, group, config, vocabulary, longest):
+    groups = _groups(indices)
+    fresh = network.assemble(graphdef, params).initial_state(len(groups[0]))
+    for group in groups:
+        state = fresh
+        for batch in _chunks(recordings, group, len(groups[0]), config, vocabulary, longest):
             score, state = _chunk(graphdef, params, batch, state)
             totals += np.array([float(part) for part in (score.nats, score.hits, score.weight)])
     nats, hits, weight = totals.tolist()
@@ -65,10 +66,10 @@ def seconds(
 ) -> float:
     """About how long `split` takes here: the number of its chunks, by the time of one."""
     indices, longest = _choose(recordings.lengths, config, max_seconds)
-    groups = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
+    groups = _groups(indices)
     count = sum(len(_first_frames(recordings, group, config, longest)) for group in groups)
-    state = network.assemble(graphdef, params).initial_state(BATCH)
-    chunk = next(_chunks(recordings, groups[0], config, vocabulary, longest))
+    state = network.assemble(graphdef, params).initial_state(len(groups[0]))
+    chunk = next(_chunks(recordings, groups[0], len(groups[0]), config, vocabulary, longest))
     jax.block_until_ready(_chunk(graphdef, params, chunk, state))  # compiles
     begin = time.monotonic()
     jax.block_until_ready(_chunk(graphdef, params, chunk, state))
@@ -88,16 +89,22 @@ def _choose(
     return chosen[order], max(1, limit // len(chosen))
 
 
+def _groups(indices: np.ndarray) -> list[np.ndarray]:
+    """The recordings that are heard side by side."""
+    return [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
+
+
 def _chunks(
     recordings: Split,
-    group: np.ndarray,  # up to BATCH items
+    group: np.ndarray,  # up to num_rows items
+    num_rows: int,
     config: Config,
     vocabulary: Vocabulary,
     longest: int | None,
 ) -> Iterator[Batch]:
-    """The group's recordings chunk by chunk, always BATCH rows: one compilation serves all."""
+    """The group's recordings chunk by chunk, as many rows always: one compilation serves all."""
     P = config.model.hop_length
-    rows = np.resize(group, BATCH)  # repeats some where there are fewer
+    rows = np.resize(group, num_rows)  # repeats some where there are fewer
     end = _end(recordings, group, longest)
     for first in _first_frames(recordings, group, config, longest):
         batch = batches.stretch(recordings, rows, config, vocabulary, first, _num_frames(config))
