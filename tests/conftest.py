@@ -1,16 +1,25 @@
 """Settings of the whole suite: strict shapes, one compile cache, and where the real data lies."""
 
+import os
 import tempfile
 from pathlib import Path
+
+# Many tests compile the same small networks, in several workers and in processes of their own:
+# what one compiled the others read. Set before JAX is imported; only with a largest size does it
+# lock the folder, without which one process reads what another has half written.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="wavegen-jax-")
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
 
 import jax
 import pytest
 
 # A broadcast between arrays of different rank is a mistake here, never a convenience.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Many tests compile the same small network; what one compiled the next one reads.
-jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="wavegen-jax-"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

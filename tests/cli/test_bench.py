@@ -146,3 +146,11 @@ def test_the_script_is_the_same_command(wavegen):
     assert done.returncode == 2
     assert "bench data" in done.stderr
     assert "--repeats" in done.stderr
+
+
+def test_training_steps_are_timed_and_told(wavegen):
+    words = ("--case", "tiny_cycles", "--batch", 1, "--window", 64, "--repeats", 1, "--no-peers")
+    ended = wavegen("bench", "training", *words, "--json")
+    assert ended.code == 0, ended.err
+    assert "tiny_cycles" in ended.out
+    assert len(json.loads(ended.out.splitlines()[-1])["records"]) == 2

@@ -1,4 +1,4 @@
-"""`wavegen train --plan` says what a training costs, and begins none."""
+"""`wavegen train --plan` and `--smoke-test`: what is known of a training before it begins."""
 
 import json
 
@@ -31,3 +31,23 @@ def test_without_a_run_there_has_to_be_a_plan(corpus, wavegen):
     ended = wavegen("train", "tiny", "--data", corpus / "nowhere", "--plan")
     assert ended.code == 1
     assert "nowhere" in ended.err
+
+
+def test_a_smoke_test_does_all_that_a_training_does_and_keeps_nothing(
+    corpus, small, tmp_path, wavegen, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    words = ("train", "tiny", "--data", corpus, *small, "--smoke-test", "--json")
+    ended = wavegen(*words)
+    assert ended.code == 0, ended.err
+    for done in ("step 3/3", "validation", "going on from step 2", "samples/"):
+        assert done in ended.err, ended.err
+    assert json.loads(ended.out.splitlines()[-1])["smoke_test"] == "passed"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_smoke_test_finds_what_would_fail_later(corpus, small, wavegen):
+    words = ("train", "tiny", "--data", corpus, *small, "--set", "audio.sample_rate=16000")
+    ended = wavegen(*words, "--smoke-test")
+    assert ended.code == 1
+    assert "16000" in ended.err

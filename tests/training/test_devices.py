@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import cast
 
@@ -77,6 +78,11 @@ def pair(notes, run, steps):
     ]
 
 
+def wait_for_a_checkpoint(run, process):
+    while checkpoint.steps(run) == [] and process.poll() is None:
+        time.sleep(0.05)
+
+
 def parameters(run):
     return jax.tree.map(np.asarray, checkpoint.load(run).params)
 
@@ -125,8 +131,7 @@ def test_two_processes_are_one_with_two_devices_and_nearly_one_with_one(notes, t
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_other_in_words_and_all_can_go_on(notes, tmp_path):
     together = pair(notes, tmp_path / "run", 10_000)
-    while checkpoint.steps(tmp_path / "run") == [] and together[0].poll() is None:
-        pass
+    wait_for_a_checkpoint(tmp_path / "run", together[0])
     together[1].send_signal(signal.SIGKILL)
     code, said = finish(together[0])
     assert code == 1, said
@@ -144,8 +149,7 @@ def test_a_process_that_is_killed_ends_the_other_in_words_and_all_can_go_on(note
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_with_their_work_saved(notes, tmp_path):
     together = pair(notes, tmp_path / "run", 10_000)
-    while checkpoint.steps(tmp_path / "run") == [] and together[0].poll() is None:
-        pass
+    wait_for_a_checkpoint(tmp_path / "run", together[0])
     together[1].send_signal(signal.SIGINT)
     ended = [finish(process) for process in together]
     assert [code for code, _ in ended] == [130, 130], ended

@@ -76,6 +76,51 @@ def sampling(
     raise typer.Exit(code)
 
 
+@app.command("training")
+def training(
+    case: Annotated[
+        list[str] | None, typer.Option(help="Shape of the network.", show_default="reference")
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="float32 or bfloat16, of the stack's products.",
+            show_default="float32, on accelerators both",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Windows of a step.")] = 4,
+    window: Annotated[int, typer.Option(min=1, help="Samples of each.")] = 8192,
+    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
+    peers: Annotated[
+        bool, typer.Option(help="Whether PyTorch is timed too, where it is installed.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time a training step, activations recomputed and kept, beside PyTorch and the machine.
+
+    --case and --precision may be given several times.
+    """
+    from wavegen.evaluation import steps
+
+    console = Console(json, quiet)
+    plan = steps.Plan(
+        names=tuple(case or steps.CASES),
+        dtypes=tuple(precision or ()),
+        batch=batch,
+        window=window,
+        repeats=repeats,
+        peers=peers,
+        out=out,
+    )
+    found, code = steps.report(plan, console.say, console.note, console.progress)
+    console.result(found)
+    raise typer.Exit(code)
+
+
 @app.command("data")
 def data(
     repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,

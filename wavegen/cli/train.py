@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavegen.cli.console import Console, Json, Quiet
+from wavegen.cli.console import Console, Json, Quiet, duration
 from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ def run(
     ] = True,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it will cost: memory, speed, time.")
+    ] = False,
+    smoke_test: Annotated[
+        bool, typer.Option("--smoke-test", help="Only try it all: steps, checkpoint, sound.")
     ] = False,
     coordinator: Annotated[
         str | None,
@@ -77,8 +82,13 @@ def run(
     if plan:
         cost.tell(resolved, corpus.open(data), run, console)
         return
+    if smoke_test:
+        _try_out(resolved, corpus.open(data), console)
+        return
     if run is None:
-        raise typer.BadParameter("a folder for the run, or --plan", param_hint="--run")
+        raise typer.BadParameter(
+            "a folder for the run, or --plan or --smoke-test", param_hint="--run"
+        )
     if not resume and checkpoint.steps(run):
         raise WavegenError(
             f"{run} already holds a training", "a new folder, since --no-resume was given"
@@ -135,6 +145,34 @@ def fit(
                 raise
             watch.draw()
             return outcome
+
+
+def _try_out(config: Config, corpus: Corpus, console: Console) -> None:
+    """A training of very few steps in which everything happens that a long one does."""
+    import tempfile
+
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wavegen-smoke-test-") as folder:
+        for steps in (2, 3):  # the second goes on from what the first has saved
+            short = replace(
+                config.training,
+                steps=steps,
+                log_every=1,
+                validate_every=2,
+                validation_seconds=1.0,
+                save_every=2,
+                sample_every=2,
+                sample_seconds=0.5,
+            )
+            outcome = fit(replace(config, training=short), corpus, Path(folder) / "run", console)
+            if outcome.interrupted:
+                raise typer.Exit(128 + outcome.signal)
+    seconds = time.monotonic() - start
+    console.say(
+        f"the smoke test passed in {duration(seconds)}: steps, validation, checkpoint, going on "
+        "from it, sound; nothing was kept"
+    )
+    console.result({"smoke_test": "passed", "seconds": seconds})
 
 
 def _nothing(_: object) -> None:

@@ -142,18 +142,18 @@ def peer(case: cases.Case, batch: int, mode: str, torch_wavenet: ModuleType) -> 
     )
 
 
-def find_peers() -> tuple[ModuleType | None, str]:
-    """benchmarks/torch_wavenet.py as a module; where it cannot be had, None and why."""
+def find_peers(name: str = "torch_wavenet") -> tuple[ModuleType | None, str]:
+    """The module of that name in benchmarks/; where it cannot be had, None and why."""
     root = record.checkout()
-    path = root / "benchmarks" / "torch_wavenet.py" if root else None
+    path = root / "benchmarks" / f"{name}.py" if root else None
     if path is None or not path.is_file():
-        return None, "PyTorch: benchmarks/torch_wavenet.py is not there; use a checkout of wavegen"
+        return None, f"PyTorch: benchmarks/{name}.py is not there; use a checkout of wavegen"
     try:
         import torch  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as error:  # not there, or not whole
         return None, f"PyTorch: {error}; pip install 'wavegen[peers]'"
     torch.set_num_threads(cores())
-    spec = importlib.util.spec_from_file_location("torch_wavenet", path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, path
     assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
