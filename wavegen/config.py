@@ -124,6 +124,11 @@ class Conditioner:
         return bool(self.signals or self.labels)
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        """The signals and labels that somebody asks for: all but the sound so far."""
+        return tuple(name for name in (*self.signals, *self.labels) if name != "past")
+
+    @property
     def acoustic(self) -> tuple[str, ...]:
         """The signals that are measured in a recording, which it then has to be given."""
         return tuple(name for name in self.signals if name in ACOUSTIC)
@@ -193,6 +198,12 @@ class Config:
         _check_predictor(self.model, self.conditioner)
         _check_training(self.training, self.model.hop_length)
         hop = self.model.hop_length
+        if self.training.condition_dropout and not self.conditioner.asks:
+            raise WavegenError(
+                f"training.condition_dropout is {self.training.condition_dropout}, and there is "
+                "nothing that could be left out",
+                "a signal other than past among conditioner.signals, or a label",
+            )
         if self.augmentation.delay_samples >= hop:
             raise WavegenError(
                 f"augmentation.delay_samples is {self.augmentation.delay_samples}, "

@@ -104,8 +104,8 @@ def state_of(run, corpus):
 def metrics(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
-    # A warning may be one of a device that waits for data.
-    entries = [entry for entry in entries if "warning" not in entry]
+    # Whether a device waits for data is the clock's as well.
+    entries = [entry for entry in entries if entry.get("warning") != "starved"]
     return [{k: v for k, v in entry.items() if k not in BY_THE_CLOCK} for entry in entries]
 
 

@@ -5,8 +5,15 @@ import itertools
 import pytest
 
 from wavegen import config as configs
+from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.training import cost, evaluate
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No more steps than have to be."""
+    monkeypatch.setattr(cost, "ENOUGH_SECONDS", 0.0)
 
 
 def changed(config, *overrides):
@@ -15,7 +22,7 @@ def changed(config, *overrides):
 
 def test_memory_and_time_are_measured_and_nothing_is_learnt(tiny, notes_corpus):
     config = changed(tiny, "training.steps=100", "training.validate_every=10")
-    found = cost.measure(config, notes_corpus, enough_seconds=0.05)
+    found = cost.measure(config, notes_corpus)
     # Parameters, their average, and Adam's two moments, all of 4 bytes, besides some counters.
     assert 0 <= found.memory.state - 4 * 4 * found.parameters < 64
     assert found.memory.total > found.memory.state + found.memory.temporaries
@@ -28,17 +35,49 @@ def test_memory_and_time_are_measured_and_nothing_is_learnt(tiny, notes_corpus):
 
 
 def test_the_largest_batch_fits_and_a_little_more_would_not(tiny, notes_corpus, monkeypatch):
-    free = 200 * 2**20
+    free, found = 200 * 2**20, cost.largest_batch
     monkeypatch.setattr(cost, "free_bytes", lambda: free)
-    found = cost.measure(tiny, notes_corpus, enough_seconds=0.0)
-    assert found.largest_batch
+    asked = {}
 
-    def total(batch_size):
-        config = changed(tiny, f"training.batch_size={batch_size}")
-        return cost.measure(config, notes_corpus, enough_seconds=0.0).memory.total
+    def largest(needed, *given):
+        asked["needed"], asked["largest"] = needed, found(needed, *given)
+        asked["a tenth more"] = needed(asked["largest"] * 11 // 10)
+        asked["that many"] = needed(asked["largest"])
+        return asked["largest"]
 
-    room = cost.FILLED * free
-    assert total(found.largest_batch) <= room < total(found.largest_batch * 11 // 10)
+    monkeypatch.setattr(cost, "largest_batch", largest)
+    told = cost.measure(tiny, notes_corpus)
+    assert told.largest_batch == asked["largest"]
+    assert asked["largest"] > 4
+    assert asked["that many"] <= cost.FILLED * free < asked["a tenth more"]
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_one_that_would(tiny, notes_corpus, monkeypatch):
+    monkeypatch.setattr(cost, "free_bytes", lambda: 2**30)
+
+    def memory(step, state):
+        return cost.Memory(0, 0, step * 2**28)
+
+    monkeypatch.setattr(cost, "_compile", lambda *given: given[-1])  # the batch size
+    monkeypatch.setattr(cost, "_memory", memory)
+    config = changed(tiny, "training.batch_size=8")
+    with pytest.raises(WavegenError, match=r"takes 2,048 MiB, and 1,024 MiB are free") as error:
+        cost.measure(config, notes_corpus)
+    assert "training.microbatches=2, or training.batch_size=3" in error.value.do
+    # Where the compiler itself gives up there is no number.
+    monkeypatch.setattr(cost, "_compile", lambda *given: given[-1] if given[-1] < 3 else None)
+    with pytest.raises(WavegenError, match="does not fit") as error:
+        cost.measure(config, notes_corpus)
+    assert "training.batch_size=2" in error.value.do
+
+
+def test_a_container_may_have_less_than_its_machine(tmp_path):
+    assert cost._allowed(tmp_path) is None
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("4096\n")
+    assert cost._allowed(tmp_path) is None
+    (tmp_path / "memory.max").write_text("10000\n")
+    assert cost._allowed(tmp_path) == 10000 - 4096
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,18 @@ def test_the_rows_of_all_processes_are_the_batch(notes):
         np.testing.assert_array_equal(joined, getattr(whole, name))
 
 
+def test_the_rows_of_a_process_lie_together_however_a_pod_is_wired(monkeypatch):
+    class Chip:
+        def __init__(self, number, process):
+            self.id, self.process_index, self.device_kind = number, process, "chip"
+
+    wired = [Chip(number, process) for process in (0, 1) for number in (9 * process, 3, 6)]
+    monkeypatch.setattr(jax, "devices", lambda: [wired[i] for i in (0, 3, 1, 4, 5, 2)])
+    monkeypatch.setattr(devices, "Mesh", lambda chips, *_, **__: chips)
+    found = [(chip.process_index, chip.id) for chip in cast(np.ndarray, devices.mesh())]
+    assert found == [(0, 0), (0, 3), (0, 6), (1, 3), (1, 6), (1, 9)]
+
+
 def test_a_batch_is_spread_evenly_or_refused():
     mesh = devices.mesh()
     devices.check(4 * mesh.size, mesh)
@@ -178,6 +190,9 @@ def test_a_batch_is_spread_evenly_or_refused():
     with pytest.raises(WavegenError, match="batch_size is 12, and there are 8 devices") as error:
         devices.check(12, wide)
     assert "training.batch_size=16" in error.value.do
+    with pytest.raises(WavegenError, match=r"and training\.microbatches is 3") as error:
+        devices.check(16, wide, 3)
+    assert "training.batch_size=24" in error.value.do
 
 
 @pytest.mark.parametrize(

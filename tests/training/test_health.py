@@ -15,8 +15,8 @@ CONFIG = configs.Config()
 GUESS_NATS = math.log(256)
 
 
-def look(found, curve=(), validations=(), order0_bits=5.0, begun=Tally()):  # noqa: B008
-    return health.look(found, curve, validations, order0_bits, begun, PLAN)
+def look(found, curve=(), validations=(), order0_bits=5.0):
+    return health.look(found, curve, validations, order0_bits, PLAN)
 
 
 def test_a_training_that_goes_well_is_left_alone(due_lines):
@@ -76,8 +76,6 @@ def test_skipped_steps_are_told_with_how_many_there_were(line):
     assert "(5 so far)" in words
     assert look([line(skipped=5), line(skipped=5)]) == {}
     assert set(look([line(skipped=1)])) == {"skipped_steps"}
-    # What was skipped before the training was gone on with has been told.
-    assert look([line(skipped=1)], begun=Tally(skipped_steps=1)) == {}
 
 
 def test_what_was_told_is_told_again_only_after_it_was_over():

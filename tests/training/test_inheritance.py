@@ -51,6 +51,23 @@ def test_a_new_run_begins_with_the_average_of_the_other(tmp_path, parent):
     assert "had learnt by step 40" in begun.notes[0]
 
 
+def test_killed_before_its_first_save_it_begins_with_the_same_step_again(tmp_path, parent):
+    new, own = tmp_path / "new", drawn(CONFIG, OLD, 2)
+    begun = inheritance.begin(new, parent, CONFIG, OLD, own)
+    new.mkdir()
+    (new / "environment.json").write_text(json.dumps({"begun_from": begun.parent}))
+    state = loop.initial_state(CONFIG, own)  # the parent is trained on meanwhile
+    trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
+    checkpoint.write(parent, 60, trees, About(CONFIG, OLD))
+    again = inheritance.begin(new, parent, CONFIG, OLD, own)
+    assert again.parent == begun.parent
+    jax.tree.map(np.testing.assert_array_equal, again.params, begun.params)
+    assert inheritance.begin(tmp_path / "other", parent, CONFIG, OLD, own).parent == {
+        "run": str(parent.resolve()),
+        "step": 60,
+    }
+
+
 def test_embeddings_of_labels_go_by_name_and_new_ones_begin_at_random(tmp_path, parent):
     own = drawn(CONFIG, NEW, 2)
     begun = inheritance.begin(tmp_path / "new", parent, CONFIG, NEW, own)

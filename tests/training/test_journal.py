@@ -75,6 +75,21 @@ def test_each_warning_is_said_once_until_it_was_over(tmp_path, line):
     assert {entry["warning"] for entry in warned} == {"starved"}
 
 
+def test_a_resume_goes_on_as_if_nothing_had_been(tmp_path, line):
+    waits = (0.5, 0.5, 0.5, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.6, 0.6)
+    told = {}
+    for cut in (0, 1, 2, 5, 8, 11):
+        said, path = [], tmp_path / f"{cut}.jsonl"
+        for first, last in ((0, cut), (cut, len(waits))):
+            with opened(path, first, said.append) as found:
+                for step in range(first, last):
+                    skipped = 2 if step >= 1 else 0
+                    found.log(line(step=step + 1, waiting=waits[step], skipped=skipped))
+        told[cut] = said, entries(path)
+    assert all(each == told[0] for each in told.values())
+    assert len(told[0][0]) == 3  # waiting twice, and the skipped steps
+
+
 def test_overfitting_is_seen_across_a_resume(tmp_path, line):
     said, path = [], tmp_path / "metrics.jsonl"
     curve = [(step, 4 - step / 1000) for step in range(100, 2501, 100)]

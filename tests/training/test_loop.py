@@ -67,14 +67,30 @@ def test_training_lowers_the_loss_and_writes_a_run(tmp_path, tiny, notes_corpus)
     assert 0 <= seen[-1].wait_share <= 1
 
 
-def test_a_resumed_training_is_bit_for_bit_the_unbroken_one(tmp_path, tiny, notes_corpus):
-    train(tiny, notes_corpus, tmp_path / "whole")
+EVERYTHING = (
+    "training.first_crop_samples=128",
+    "training.curriculum_steps=7",  # cut within a stage of it
+    "training.condition_dropout=0.5",
+    "training.label_smoothing=0.1",
+    "training.microbatches=2",
+    "training.compute_dtype=bfloat16",
+    "training.schedule=inverse_sqrt",
+    "training.optimizer=muon",
+    "training.patience=5",
+    "augmentation.gain_db=3",
+)
+
+
+@pytest.mark.parametrize("options", [(), EVERYTHING])
+def test_a_resumed_training_is_bit_for_bit_the_unbroken_one(tmp_path, tiny, notes_corpus, options):
+    config = changed(tiny, *options)
+    train(config, notes_corpus, tmp_path / "whole")
     cut = tmp_path / "cut"
-    stop_at(tiny, notes_corpus, cut, last=4)
+    stop_at(config, notes_corpus, cut, last=4)
     assert checkpoint.steps(cut) == [4]
-    train(tiny, notes_corpus, cut)
-    whole = final_state(tmp_path / "whole", tiny, notes_corpus)
-    resumed = final_state(cut, tiny, notes_corpus)
+    train(config, notes_corpus, cut)
+    whole = final_state(tmp_path / "whole", config, notes_corpus)
+    resumed = final_state(cut, config, notes_corpus)
     assert whole is not None
     assert resumed is not None
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
@@ -125,7 +141,8 @@ loop.train(configs.load({str(tmp_path / "whole" / "config.toml")!r}),
 
 
 def test_a_save_that_failed_ends_the_training_before_the_next_save(tmp_path, tiny, notes_corpus):
-    plan = dataclasses.replace(tiny.training, steps=8, save_every=5, log_every=1)
+    often = {"steps": 8, "save_every": 5, "log_every": 1, "validate_every": 100}
+    plan = dataclasses.replace(tiny.training, **often)
     config, failed, seen = dataclasses.replace(tiny, training=plan), threading.Event(), []
 
     def fail(*_):
@@ -143,6 +160,23 @@ def test_a_save_that_failed_ends_the_training_before_the_next_save(tmp_path, tin
         with pytest.raises(WavegenError, match="the disk is full"):
             train(config, notes_corpus, tmp_path, on_log=log)
     assert seen[-1] == 6
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_device_whose_memory_is_full_says_what_to_do(
+    tmp_path, tiny, notes_corpus, monkeypatch, full
+):
+    words = "RESOURCE_EXHAUSTED: Out of memory" if full else "INTERNAL: a mistake"
+
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError(words + " while allocating 99 bytes.\nstack")
+
+    monkeypatch.setattr(loop, "compiled", lambda mesh: fail)
+    kind = WavegenError if full else jax.errors.JaxRuntimeError
+    with pytest.raises(kind, match="99 bytes") as error:
+        train(tiny, notes_corpus, tmp_path)
+    if isinstance(error.value, WavegenError):
+        assert "training.microbatches" in error.value.do
 
 
 def test_a_mistake_in_the_data_thread_reaches_the_caller(tmp_path, tiny, notes_corpus):
@@ -237,11 +271,11 @@ def test_jitter_moves_what_is_heard_and_not_what_is_asked_for(tiny, notes_corpus
     split, vocabulary = notes_corpus.splits["train"], notes_corpus.vocabulary
     batch = batches.windows(split, tiny, vocabulary, 0, 0)
     graphdef, params = network.create(tiny, vocabulary, 0)
-    net = network.assemble(graphdef, params)
     plain = changed(tiny, "training.input_jitter=0")
-    key = jax.random.key(0)
-    still, moved = step.score(net, plain, batch, key), step.score(net, tiny, batch, key)
-    again = step.score(net, tiny, batch, key)
+    still, moved, again = (
+        step._differentiated(config, graphdef, params, batch, jax.random.key(0))[0]
+        for config in (plain, tiny, tiny)
+    )
     assert still.nats != moved.nats
     assert moved.nats == again.nats
     assert still.weight == moved.weight == batch.weights.sum()
@@ -256,7 +290,8 @@ def test_the_predictor_hears_no_jitter(monkeypatch, tiny, notes_corpus):
         config = changed(tiny, *overrides)
         batch = batches.windows(notes_corpus.splits["train"], config, vocabulary, 0, 0)
         net = network.assemble(*network.create(config, vocabulary, 0))
-        heard[reach] = step.score(net, config, batch, jax.random.key(0))
+        moved = step._heard(config, batch, jax.random.key(0))
+        heard[reach] = step._score(net, config, moved, jax.numpy.asarray(batch.codes))
     for clean, jittered in zip(heard[0].foretold, heard[9].foretold, strict=True):
         np.testing.assert_array_equal(clean, jittered)
     assert not np.allclose(heard[0].skip_sum, heard[9].skip_sum)

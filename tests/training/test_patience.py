@@ -72,6 +72,14 @@ def test_it_ends_in_words_with_all_saved_and_does_not_go_on(tmp_path, course, no
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
+def test_the_network_of_the_best_validation_is_saved_and_named(tmp_path, course, notes_corpus):
+    config, told = course
+    rarely = replace(config, training=replace(config.training, save_every=1000))
+    _, words = train((rarely, told), notes_corpus, tmp_path)
+    assert any("that of step 10 (3.900" in line and "--checkpoint 10" in line for line in words)
+    assert checkpoint.steps(tmp_path) == [4, 10, 16]  # each was the best so far; the newest three
+
+
 def test_a_killed_training_ends_at_the_same_step(tmp_path, course, notes_corpus):
     config, told = course
     for crash_at in (3, 7):

@@ -60,9 +60,26 @@ def test_all_that_differs_in_the_config_stands_on_lines_of_its_own(saved):
 
 @pytest.mark.parametrize("key", resumption.FREE)
 def test_what_does_not_change_what_is_learnt_may_change(saved, key):
-    training = dataclasses.replace(Training(), **{key: 17})
+    value = {"microbatches": 2, "remat": False}.get(key, 17)
+    training = dataclasses.replace(Training(), **{key: value})
     about = ABOUT._replace(config=Config(training=training))
     assert int(resumption.resume(saved(ABOUT), about, fresh(), print).step) == 3
+
+
+def test_more_steps_under_a_cosine_are_told_with_the_rates(saved):
+    said = []
+    run = saved(ABOUT._replace(config=Config(training=Training(steps=4, warmup_steps=0))))
+    longer = ABOUT._replace(config=Config(training=Training(steps=400, warmup_steps=0)))
+    # The warm-up is part of what is learnt, so that both have none.
+    resumption.resume(run, longer, fresh(), said.append)
+    assert "training.steps was 4 and is 400" in said[-1]
+    assert "goes on at 2.0e-03, where it was" in said[-1]
+    said.clear()
+    constant = Training(steps=4, schedule="constant")
+    run = saved(ABOUT._replace(config=Config(training=constant)))
+    longer = dataclasses.replace(constant, steps=400)
+    resumption.resume(run, ABOUT._replace(config=Config(training=longer)), fresh(), said.append)
+    assert said == ["going on from step 3"]
 
 
 def test_another_corpus_is_refused_by_both_names(saved):

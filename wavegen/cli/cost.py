@@ -78,8 +78,8 @@ def _largest(config: Config, cost: Cost) -> str:
     asked = config.training.batch_size
     if cost.largest_batch < asked:
         return (
-            f"{cost.largest_batch} crops of {crop:,} samples fit, not {asked}: raise "
-            "training.microbatches, or lower training.batch_size or training.crop_samples"
+            f"{cost.largest_batch} crops of {crop:,} samples would leave some room, {asked} leave "
+            "little: raise training.microbatches"
         )
     return f"{cost.largest_batch:,} crops of {crop:,} samples fit; the config has {asked}"
 

@@ -164,8 +164,7 @@ def _durations(seconds: float | None, hold: float | None) -> tuple[float, float]
 def _is_free(trained: Trained, wishes: tuple[object, ...], console: Console) -> bool:
     """Whether the model plays without conditioning: it has learnt to, and nothing is asked for."""
     share, conditioner = trained.config.training.condition_dropout, trained.config.conditioner
-    heard = {*conditioner.signals, *conditioner.labels} - {"past"}
-    if not share or not heard or any(wish is not None for wish in wishes):
+    if not share or not conditioner.asks or any(wish is not None for wish in wishes):
         return False
     console.note(
         "nothing is asked for: playing without conditioning, which this model learnt "

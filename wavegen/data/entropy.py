@@ -49,7 +49,8 @@ def order0_bits(split: Split, config: Config, vocabulary: Vocabulary, num_batche
     """
     # What the network hears beside the codes does not change them, and may take long to make.
     deaf = replace(config.model, predictor=configs.Predictor())
-    plain = replace(config, model=deaf, conditioner=configs.Conditioner())
+    training = replace(config.training, condition_dropout=0.0)  # there is nothing to leave out
+    plain = replace(config, model=deaf, conditioner=configs.Conditioner(), training=training)
     counts = np.zeros(config.audio.n_codes)
     for step in range(num_batches):
         batch = batches.windows(split, plain, vocabulary, config.training.seed, step)

@@ -65,7 +65,16 @@ def concerns(corpus: Corpus, config: Config) -> list[str]:
             f"{in_all / rate:.3g} s of recordings; the same sound comes several times in each"
         )
     if not corpus.has_validation:
-        words.append("the corpus has no split named valid: bits per sample will not be validated")
+        patience = ", and training.patience has nothing to go by"
+        words.append(
+            "the corpus has no split named valid: bits per sample will not be validated"
+            + (patience if config.training.patience else "")
+        )
+    if config.training.curriculum_steps >= config.training.steps and config.crop_stages[1:]:
+        words.append(
+            f"crops do not become whole: training.curriculum_steps is "
+            f"{config.training.curriculum_steps}, training.steps {config.training.steps}"
+        )
     return words
 
 

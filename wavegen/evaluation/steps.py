@@ -109,8 +109,9 @@ def report(plan: Plan, say: Say, note: Say, progress: Progress) -> tuple[Entry, 
             records += found
             for line in (*wrong, *map(row, found)):
                 say(line)
-            for entry in found if plan.out else ():
-                record.append(plan.out, entry)
+            if plan.out:
+                for entry in found:
+                    record.append(plan.out, entry)
     except KeyboardInterrupt:
         stopped = True
         note("interrupted; what stands above was measured" if records else "interrupted")
@@ -135,7 +136,8 @@ def measure(
         good = _error(each, exact) < TOLERANCES[each.dtype]
         (right if good else wrong).append(each)
     fastest = _time(plan, right, update)
-    peers = [float(np.median(each.seconds)) for each in right if each.name != OURS]
+    # They run on processors, with which no accelerator is compared.
+    peers = [float(np.median(each.seconds)) for each in right if each.name != OURS and _threads()]
     shared = {
         **record.origin(),
         "bench": "training",
@@ -148,7 +150,7 @@ def measure(
     entries = [
         shared
         | {"loss_error": _error(each, exact)}
-        | _entry(case, codes.size, each, fastest, min(peers, default=None))
+        | _entry(case, codes.size, each, fastest[each.dtype], min(peers, default=None))
         for each in right
     ]
     return entries, [
@@ -162,19 +164,23 @@ def _error(found: Contender, exact: Contender) -> float:
     return abs(found.first_nats - exact.first_nats) / exact.first_nats
 
 
-def _time(plan: Plan, found: list[Contender], update: Callable[..., None]) -> float:
-    """Times all in turns; gives the most multiply-adds a second that were read between."""
-    gauge = limits.multiplying("float32", _threads())
-    readings = []
+def _time(plan: Plan, found: list[Contender], update: Callable[..., None]) -> dict[str, float]:
+    """Times all in turns; gives the multiply-adds a second that were read between, by dtype."""
+    gauges = {
+        dtype: limits.multiplying(dtype, _threads(), exact=False)
+        for dtype in {each.dtype for each in found}
+    }
+    readings: dict[str, list[float]] = {dtype: [] for dtype in gauges}
     for repeat in range(-(WARM_UP - 1), plan.repeats):  # the first step warmed up as well
         for each in found:
             start = time.perf_counter()
             each.advance()
             if repeat >= 0:
                 each.seconds.append(time.perf_counter() - start)
-        readings.append(gauge())
+        for dtype, gauge in gauges.items():
+            readings[dtype].append(gauge())
         update(max(0, repeat + 1))
-    return max(readings)
+    return {dtype: max(speeds) for dtype, speeds in readings.items()}
 
 
 def _threads() -> int | None:

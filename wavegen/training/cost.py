@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from wavegen.config import Config
 from wavegen.data import augmentation, batches
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
+from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.training import devices, evaluate, feed
 from wavegen.training.step import TrainState, compiled, initial_state
@@ -53,14 +55,12 @@ class Cost(NamedTuple):
     seconds: float  # for these and their validations
 
 
-def measure(
-    config: Config, corpus: Corpus, first: int = 0, enough_seconds: float = ENOUGH_SECONDS
-) -> Cost:
+def measure(config: Config, corpus: Corpus, first: int = 0) -> Cost:
     """What training from step `first` on takes here.
 
     A few steps are taken, of a network that is thrown away, at the longest crops that there
     will be. What is not counted: sounds of `sample_every`, and reading the corpus from a disk
-    that is slow at first.
+    that is slow at first. Raises WavegenError where a step does not fit, and says what would.
     """
     mesh, plan = devices.mesh(), config.training
     batches.check(corpus, config)
@@ -72,18 +72,21 @@ def measure(
     whole = range(plan.curriculum_steps, 2**31)  # their crops are
     with feed.prefetched(corpus, config, whole, mesh) as ready:
         batch = next(ready)
-        begin = time.monotonic()
+
+        def needed(batch_size: int) -> float:
+            step = _compile(config, graphdef, mesh, state, batch, batch_size)
+            return math.inf if step is None else _memory(step, state).total
+
+        begin, free = time.monotonic(), free_bytes()
         step = _compile(config, graphdef, mesh, state, batch, plan.batch_size)
         compile_seconds = time.monotonic() - begin
-        state, seconds = _clock(step, state, batch, ready, enough_seconds)
-    memory, free = _memory(step, state), free_bytes()
-
-    def needed(batch_size: int) -> int:
-        other = _compile(config, graphdef, mesh, state, batch, batch_size)
-        return _memory(other, state).total
-
-    unit, most = mesh.size * plan.microbatches, LARGEST // batch.codes.shape[1]
-    largest = largest_batch(needed, plan.batch_size, memory.total, free, unit, most)
+        memory = None if step is None else _memory(step, state)
+        taken = math.inf if memory is None else memory.total
+        unit, most = mesh.size * plan.microbatches, LARGEST // batch.codes.shape[1]
+        largest = largest_batch(needed, plan.batch_size, taken, free, unit, most)
+        if memory is None or (free is not None and taken > free):
+            raise _too_large(config, memory, free, largest)
+        state, seconds = _clock(step, state, batch, ready)
     each = float(np.median(seconds))
     validation, validations = 0.0, 0
     if corpus.has_validation:
@@ -91,7 +94,9 @@ def measure(
         validation = evaluate.seconds(
             graphdef, state.ema, split, config, heard, plan.validation_seconds
         )
-        validations = plan.steps // plan.validate_every - first // plan.validate_every
+        # At the last step there is one more where none is due.
+        last = -(-plan.steps // plan.validate_every)
+        validations = last - first // plan.validate_every if plan.steps > first else 0
     return Cost(
         parameters=network.count(params),
         memory=memory,
@@ -104,7 +109,7 @@ def measure(
         samples_per_second=plan.batch_size * plan.crop_samples / each,
         validation_seconds=validation,
         steps=max(0, plan.steps - first),
-        seconds=each * whole_steps(config, first) + validation * max(0, validations),
+        seconds=each * whole_steps(config, first) + validation * validations,
     )
 
 
@@ -118,9 +123,9 @@ def whole_steps(config: Config, first: int = 0) -> float:
 
 
 def largest_batch(
-    needed: Callable[[int], int],  # bytes by batch size
+    needed: Callable[[int], float],  # bytes by batch size; infinite where it does not compile
     size: int,
-    taken: int,  # bytes at `size`
+    taken: float,  # bytes at `size`
     free: int | None,
     unit: int,  # what a batch size has to be a multiple of
     most: int,
@@ -133,22 +138,33 @@ def largest_batch(
     if free is None:
         return None
     room = FILLED * free
-    slope = max(1.0, (needed(2 * size) - taken) / size)
-    guess = min(most, size + (room - taken) / slope)
+    while math.isinf(taken) and size >= 2 * unit:
+        size = size // 2 // unit * unit
+        taken = needed(size)
+    more = needed(2 * size)
+    slope = max(1.0, (more - taken) / size) if math.isfinite(more) else taken / size
+    guess = min(most, size + (room - taken) / slope) if math.isfinite(taken) else 0
     while guess >= unit:
         fitting = int(guess // unit) * unit
         bytes_ = needed(fitting)
         if bytes_ <= room:
             return fitting
-        guess = min(fitting - unit, fitting * room / bytes_)
+        between = (size + fitting) / 2 if size < fitting and taken <= room else fitting / 2
+        guess = min(fitting - unit, between if math.isinf(bytes_) else fitting * room / bytes_)
     return 0
 
 
 def free_bytes() -> int | None:
-    """What one device can still take; the machine's memory where it is the processor."""
+    """What one device can still take: its share of the machine's memory where it is a processor."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"]
+    found = [each for each in (_available(), _allowed()) if each is not None]
+    return min(found) // jax.local_device_count() if found else None
+
+
+def _available() -> int | None:
+    """Of the machine."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text(encoding="ascii").splitlines():
@@ -160,6 +176,15 @@ def free_bytes() -> int | None:
         return None
 
 
+def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Of a container or a batch job, which may have less than the machine."""
+    try:
+        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # "max": as much as there is
+        return None
+    return max(0, most - used)
+
+
 def _compile(
     config: Config,
     graphdef: nnx.GraphDef,
@@ -168,24 +193,45 @@ def _compile(
     batch: Batch,
     batch_size: int,
 ) -> Any:
-    """The step for batches like this one, of so many windows."""
+    """The step for batches like this one, of so many windows; None where it does not fit."""
 
     def resized(rows: jax.Array) -> jax.ShapeDtypeStruct:
         shape = (batch_size, *rows.shape[1:])
         return jax.ShapeDtypeStruct(shape, rows.dtype, sharding=rows.sharding)
 
-    like = jax.tree.map(resized, batch)
-    return compiled(mesh).lower(config, graphdef, state, like).compile()
+    lowered = compiled(mesh).lower(config, graphdef, state, jax.tree.map(resized, batch))
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            return None
+        raise
+
+
+def _too_large(
+    config: Config, memory: Memory | None, free: int | None, largest: int | None
+) -> WavegenError:
+    asked = config.training.batch_size
+    takes = f" takes {memory.total / 2**20:,.0f} MiB" if memory else " does not fit"
+    of = f", and {free / 2**20:,.0f} MiB are free on a device" if free else ""
+    fits = f", or training.batch_size={largest}, which fits" if largest else ""
+    return WavegenError(
+        f"a step with training.batch_size {asked}{takes}{of}",
+        "a step that fits into memory",
+        f"take training.microbatches={min(asked, 2 * config.training.microbatches)}{fits}, or a "
+        "lower training.crop_samples",
+    )
 
 
 def _clock(
-    step: Any, state: TrainState, batch: Batch, ready: feed.Ready, enough_seconds: float
+    step: Any, state: TrainState, batch: Batch, ready: feed.Ready
 ) -> tuple[TrainState, list[float]]:
     """The state after some steps, and the seconds of each but the first, data included."""
     seconds: list[float] = []
     state, metrics = step(state, batch)
     jax.block_until_ready(metrics)
-    while len(seconds) < FEWEST_STEPS or sum(seconds) < enough_seconds:
+    # Several processes have to take as many steps: one that waits for another waits for ever.
+    while devices.highest(len(seconds) < FEWEST_STEPS or sum(seconds) < ENOUGH_SECONDS):
         begin = time.monotonic()
         state, metrics = step(state, next(ready))
         jax.block_until_ready(metrics)

@@ -90,8 +90,11 @@ def environment(variables: Mapping[str, str]) -> str:
 
 
 def mesh() -> Mesh:
-    """All devices of all processes, in a row."""
-    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+    """All devices of all processes, in a row: those of one process next to each other."""
+    # jax.make_mesh would order those of a TPU pod by their wires, and a process's own might be far
+    # apart; its rows of a batch shall be one slice.
+    ordered = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(ordered), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
 def check(batch_size: int, devices: Mesh, microbatches: int = 1) -> None:
@@ -104,6 +107,13 @@ def check(batch_size: int, devices: Mesh, microbatches: int = 1) -> None:
             "as many windows for each of them",
             f"take training.batch_size={-(-batch_size // unit) * unit}",
         )
+
+
+def describe(devices: Mesh) -> str:
+    """How many there are, of which kind, in how many processes."""
+    kind, processes = devices.devices.flat[0].device_kind, jax.process_count()
+    of = f" of {processes} processes" if processes > 1 else ""
+    return f"{devices.size} devices ({kind}){of}" if devices.size > 1 else f"one device ({kind})"
 
 
 def rows(batch_size: int, devices: Mesh) -> slice:

@@ -96,10 +96,20 @@ def metrics(run: Path) -> Path:
 
 def begun_from(run: Path) -> str:
     """The run that this one has its first parameters from; empty where it began at random."""
+    return _beginning(run).get("run", "")
+
+
+def begun_at(run: Path) -> int | None:
+    """The step of that run that they are of."""
+    return _beginning(run).get("step")
+
+
+def _beginning(run: Path) -> dict[str, Any]:
     try:
-        return json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["begun_from"]["run"]
+        told = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["begun_from"]
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _replace(path: Path, text: str) -> None:

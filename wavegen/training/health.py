@@ -68,16 +68,15 @@ def refuse_astray(tally: Tally, step: int, nats: float, gradient_norm: float) ->
 
 
 def look(
-    lines: Sequence[Progress],  # the newest of this run of the program, oldest first
+    lines: Sequence[Progress],  # the newest, oldest first
     curve: Sequence[Point],  # of all log lines
     validations: Sequence[Point],
     order0_bits: float,  # entropy of the codes: what it costs to know how frequent each is
-    begun: Tally,  # what was counted before the first of the lines
     plan: Training,
 ) -> dict[str, str]:
     """All that is wrong, as name: words."""
     found = {
-        "skipped_steps": skipping(lines, begun),
+        "skipped_steps": skipping(lines),
         "learnt_nothing": learnt_nothing(lines, order0_bits, plan),
         "only_silence": only_silence(lines, plan),
         "overfitting": overfitting(curve, validations),
@@ -97,9 +96,9 @@ def remember(told: dict[str, int], found: Collection[str]) -> dict[str, int]:
     return kept | dict.fromkeys(found, 0)
 
 
-def skipping(lines: Sequence[Progress], begun: Tally) -> str | None:
+def skipping(lines: Sequence[Progress]) -> str | None:
     """Steps since the line before had a gradient that was no number."""
-    totals = [begun.skipped_steps, *(line.skipped_steps for line in lines)]
+    totals = [0, *(line.skipped_steps for line in lines)]
     if not lines or totals[-1] == totals[-2]:
         return None
     return (

@@ -49,7 +49,10 @@ def begin(
             )
         return Beginning(params)
     notes: list[str] = []
-    trained = checkpoint.load(parent, on_damage=notes.append)
+    # One that was killed before its first save begins with the same step again.
+    again = folder.begun_at(run) if folder.begun_from(run) == name else None
+    again = again if again in checkpoint.steps(parent) else None
+    trained = checkpoint.load(parent, again, notes.append)
     _refuse_other_shapes(parent, trained, config, vocabulary)
     params, new = inherit(trained, config, vocabulary, params)
     notes.append(f"begins with what {parent} had learnt by step {trained.step}")

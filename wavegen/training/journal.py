@@ -31,12 +31,14 @@ class Journal:
         on_warning: Callable[[str], None],
     ) -> None:
         entries = _cut(path, first)
-        self.curve = _points(entries, "bits_per_sample")
-        self.validations = _points(entries, "validation_bits_per_sample")
         self.tally = _tally(entries)
+        self.curve: list[Point] = []
+        self.validations: list[Point] = []
         self._lines: deque[Progress] = deque(maxlen=health.RECENT)
         self._told: dict[str, int] = {}
         self._plan, self._order0_bits, self._on_warning = plan, order0_bits, on_warning
+        for entry in entries:  # what was said of them is said
+            self._take_in(entry)
         self._file = path.open("a", encoding="utf-8")
 
     def close(self) -> None:
@@ -46,34 +48,43 @@ class Journal:
     def log(self, line: Progress) -> None:
         """Takes in a line of the log, and warns of what it shows."""
         self._write(line)
-        self._lines.append(line)
-        self.curve.append((line.step, line.bits_per_sample))
-        self._look(line.step)
+        self._say(line.step, self._take_in(line._asdict()))
 
     def validation(self, found: Validation) -> None:
         """Takes in a validation, and warns of what it shows."""
         self._write(found)
-        self.validations.append((found.step, found.validation_bits_per_sample))
-        self._look(found.step)
+        self._say(found.step, self._take_in(found._asdict()))
 
     def saved(self, step: int, tally: Tally) -> None:
         """Writes down what was counted up to a checkpoint."""
         self._write(Saved(step, tally.heard_samples, tally.skipped_steps))
 
-    def _look(self, step: int) -> None:
+    def _take_in(self, entry: dict[str, Any]) -> dict[str, str]:
+        """Remembers a line; gives the warnings that it is the first to show."""
+        self.curve += _points(entry, "bits_per_sample")
+        validations = _points(entry, "validation_bits_per_sample")
+        self.validations += validations
+        if Progress._fields[-1] in entry:  # those of an older wavegen lack some
+            numbers = {name: entry.get(name) for name in Progress._fields}
+            line: dict[str, Any] = {k: math.nan if x is None else x for k, x in numbers.items()}
+            self._lines.append(Progress(**line))
+        elif not validations:
+            return {}
         found = health.look(
             list(self._lines),
             self.curve,
             self.validations,
             self._order0_bits,
-            self.tally,
             self._plan,
         )
-        for name, words in found.items():
-            if name not in self._told:
-                self._write(Warned(step, name, words))
-                self._on_warning(words)
+        new = {name: words for name, words in found.items() if name not in self._told}
         self._told = health.remember(self._told, found)
+        return new
+
+    def _say(self, step: int, warnings: dict[str, str]) -> None:
+        for name, words in warnings.items():
+            self._write(Warned(step, name, words))
+            self._on_warning(words)
 
     def _write(self, entry: NamedTuple) -> None:
         # JSON knows no NaN: null.
@@ -110,8 +121,10 @@ def _cut(path: Path, first: int) -> list[dict[str, Any]]:
     return entries
 
 
-def _points(entries: list[dict[str, Any]], name: str) -> list[Point]:
-    return [(entry["step"], entry[name]) for entry in entries if entry.get(name) is not None]
+def _points(entry: dict[str, Any], name: str) -> list[Point]:
+    """What the entry says by that name, if it does; a number that is none is not kept."""
+    value = entry.get(name)
+    return [(entry["step"], value)] if value is not None and math.isfinite(value) else []
 
 
 def _tally(entries: list[dict[str, Any]]) -> Tally:

@@ -6,8 +6,9 @@ function of (seed, step). So a training that was stopped and resumed is the same
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from wavegen.data import augmentation, batches, entropy
 from wavegen.data import plan as plans
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
+from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.model.network import Trained
 from wavegen.training import (
@@ -42,6 +44,7 @@ from wavegen.training.meter import Meter
 from wavegen.training.progress import Outcome, Progress, Validation
 from wavegen.training.step import Metrics, TrainState, compiled, initial_state
 
+SETTLED_EVERY = 8  # steps, after which several processes ask each other for signals
 ENTROPY_BATCHES = 16  # a quarter of a million codes, where four windows of 4096 are a batch
 
 
@@ -101,9 +104,10 @@ def train(
             tell = (on_log, on_validation, on_note, on_sample)
             loop = _Loop(config, corpus, about, graphdef, step, writer, journal, *tell)
             if loop.is_exhausted():
-                return Outcome(first, False, journal.validations[-1][1])
-            on_note("compiling the training step ...")
-            return loop.run(state, ready, wish)
+                return Outcome(first, False, loop.best()[1])
+            on_note(f"training on {devices.describe(mesh)}; compiling the step ...")
+            with memory_told():
+                return loop.run(state, ready, wish)
 
 
 def _journal(
@@ -111,6 +115,22 @@ def _journal(
 ) -> Journal:
     bits = entropy.order0_bits(corpus.splits["train"], config, corpus.vocabulary, ENTROPY_BATCHES)
     return Journal(folder.metrics(run), first, config.training, bits, on_warning)
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turns what the device says when its memory is full into words."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        first = str(error).strip().split("\n")[0][:200]
+        raise WavegenError(
+            f"the training does not fit into the memory of this device: {first}",
+            do="raise training.microbatches, or lower training.batch_size or "
+            "training.crop_samples; `wavegen train --plan` says what fits. What was saved is kept",
+        ) from None
 
 
 class _Loop(NamedTuple):
@@ -145,13 +165,16 @@ class _Loop(NamedTuple):
                 line = meter.line(step, batch, metrics)
                 self.journal.log(line)
                 self.on_log(line)
+            best = False
             if step % plan.validate_every == 0 or last:
+                before = self.best()[1]
                 bits = self._validate(step, state)
+                best = bits is not None and bits < before
                 meter.restart(step)
                 last = last or self.is_exhausted()
             self.writer.check()
             signal = self._wished(step, wish)  # asked once: who stops has saved
-            if saving.is_due(step, plan) or last or signal:
+            if saving.is_due(step, plan) or best or last or signal:
                 meter.settle()
                 if last or signal or not meter.tally.astray_in_a_row:
                     fresh = bits if step % plan.validate_every == 0 or last else None
@@ -172,15 +195,22 @@ class _Loop(NamedTuple):
         own = health.is_exhausted(self.journal.validations, patience)
         exhausted = devices.highest(own and devices.is_first()) > 0
         if exhausted:
+            step, bits = self.best()
             self.on_note(
-                f"the last {patience} validations were no better than one before "
-                "(training.patience): the training ends here"
+                f"the last {patience} validations were no better than that of step {step} "
+                f"({bits:.3f} bits/sample; training.patience): the training ends here, and "
+                f"--checkpoint {step} names the best"
             )
         return exhausted
 
+    def best(self) -> tuple[int, float]:
+        """The step of the best validation so far, and its bits per sample."""
+        known = [point for point in self.journal.validations if math.isfinite(point[1])]
+        return min(known, key=lambda point: point[1], default=(0, math.inf))
+
     def _wished(self, step: int, wish: interruption.Wish) -> int:
-        """The signal that asked for an end; several processes settle that at lines of the log."""
-        if jax.process_count() > 1 and step % self.config.training.log_every:
+        """The signal that asked for an end; several processes settle that every few steps."""
+        if jax.process_count() > 1 and step % SETTLED_EVERY:
             return 0
         return devices.highest(wish.signal)
 

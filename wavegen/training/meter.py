@@ -82,7 +82,10 @@ class Meter:
             nats=float(metrics.nats),
             bits_per_sample=loss.bits(float(metrics.nats)),
             accuracy=float(metrics.accuracy),
-            learning_rate=float(np.asarray(optimizer.schedule(plan)(step - 1))),
+            # A skipped step takes the optimizer no further.
+            learning_rate=float(
+                np.asarray(optimizer.schedule(plan)(step - 1 - self.tally.skipped_steps))
+            ),
             gradient_norm=float(metrics.gradient_norm),
             steps_per_second=steps_per_second,
             samples_per_second=samples_per_second,

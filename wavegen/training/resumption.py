@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 
 from wavegen import checkpoint
 from wavegen import config as configs
 from wavegen.checkpoint import About
+from wavegen.config import Config
 from wavegen.errors import WavegenError
+from wavegen.training import optimizer
 from wavegen.training.step import TrainState
 
 # Of [training]: what is shown and kept, how long it goes on, and how a step finds room in
-# memory (which may change its rounding). All else decides what is learnt.
+# memory (which may change its rounding). All else decides what is learnt, or what validations
+# are compared by; of `steps` the cosine schedule is told of where it changes.
 FREE = (
     "steps",
     "patience",
@@ -22,7 +27,6 @@ FREE = (
     "remat",
     "log_every",
     "validate_every",
-    "validation_seconds",
     "save_every",
     "keep_checkpoints",
     "keep_every",
@@ -41,9 +45,13 @@ def resume(
     """
     trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
 
-    def agree(before: About) -> None:
-        _refuse_other_config(run, before, about)
-        _refuse_other_corpus(run, before, about)
+    before = about
+
+    def agree(found: About) -> None:
+        nonlocal before
+        before = found
+        _refuse_other_config(run, found, about)
+        _refuse_other_corpus(run, found, about)
 
     loaded = checkpoint.restore(run, trees, agree)
     if loaded is None:
@@ -51,6 +59,8 @@ def resume(
     for damaged in loaded.skipped:
         on_note(f"checkpoint passed over, {damaged}")
     on_note(f"going on from step {loaded.step}")
+    for words in _of_another_length(before.config, about.config, loaded.step):
+        on_note(words)
     return TrainState(jnp.int32(loaded.step), loaded.params, loaded.ema, loaded.optimizer)
 
 
@@ -65,6 +75,20 @@ def _refuse_other_config(run: Path, before: About, now: About) -> None:
             f"use {run / 'config.toml'}, or choose another --run folder "
             f"(with --init-from {run} it begins with what this one has learnt)",
         )
+
+
+def _of_another_length(before: Config, now: Config, step: int) -> list[str]:
+    """What more or fewer steps do to a learning rate that depends on their number."""
+    rates = [
+        float(np.asarray(optimizer.schedule(config.training)(step))) for config in (before, now)
+    ]
+    if math.isclose(*rates, rel_tol=1e-3):
+        return []
+    return [
+        f"training.steps was {before.training.steps} and is {now.training.steps}: the learning "
+        f"rate goes on at {rates[1]:.1e}, where it was {rates[0]:.1e}; training.schedule "
+        "constant or inverse_sqrt would not depend on it, in a new run"
+    ]
 
 
 def _refuse_other_corpus(run: Path, before: About, now: About) -> None:

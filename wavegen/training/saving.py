@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import tempfile
@@ -102,7 +103,8 @@ def kept(saved: Mapping[int, float | None], plan: Training) -> set[int]:
 
     `saved` gives the bits per sample that were found at each, None where it was not validated.
     """
-    measured = [(bits, -step) for step, bits in saved.items() if bits is not None]
+    known = {step: bits for step, bits in saved.items() if bits is not None}
+    measured = [(bits, -step) for step, bits in known.items() if math.isfinite(bits)]
     best = {-min(measured)[1]} if measured else set()
     regular = {step for step in saved if plan.keep_every and step % plan.keep_every == 0}
     return best | regular | set(sorted(saved)[-plan.keep_checkpoints :])

@@ -113,11 +113,6 @@ def _parted(rows: jax.Array, count: int) -> jax.Array:  # [B, ...] -> [count, B 
     return jnp.moveaxis(jnp.reshape(rows, (B // count, count, *rest)), 1, 0)
 
 
-def score(net: network.Network, config: Config, batch: Batch, key: jax.Array) -> loss.Score:
-    """Cross-entropy of the windows of a batch, heard as the config says."""
-    return _score(net, config, _heard(config, batch, key), jnp.asarray(batch.codes))
-
-
 def _score(net: network.Network, config: Config, heard: Batch, codes: jax.Array) -> loss.Score:
     inputs = Inputs(
         heard.codes, heard.notes, heard.labels, heard.valid, heard.periods, heard.acoustics

@@ -70,14 +70,16 @@ def reading(num_bytes: int, threads: int | None) -> Gauge:
     return lambda: work / min(way() for way in ways)
 
 
-def multiplying(precision: str, threads: int | None) -> Gauge:
+def multiplying(precision: str, threads: int | None, *, exact: bool = True) -> Gauge:
     """Multiply-adds a second that need no memory: of float32, or of bytes for "int8".
 
-    None threads: the accelerator, by a large float32 matrix product.
+    None threads: the accelerator, by a large matrix product of float32 or bfloat16; one that is
+    not `exact` is of what precision XLA takes for float32 there.
     """
     if threads is None:
-        matrix = jnp.ones((8192, 8192), jnp.float32)
-        product = jax.jit(lambda x: jnp.dot(x, x, precision="highest"))
+        dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
+        matrix = jnp.ones((8192, 8192), dtype)
+        product = jax.jit(lambda x: jnp.dot(x, x, precision="highest" if exact else None))
         return _best_of_many(lambda: product(matrix).block_until_ready(), 8192**3, 3)
     if precision == "int8":
         turns = _DOT_MULTIPLY_ADDS // (4 * LANES * _SUMS)
