@@ -1,6 +1,7 @@
 """What a training costs is told before it, and is what it then costs."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_memory_and_time_are_measured_and_nothing_is_learnt(tiny, notes_corpus):
 def test_the_largest_batch_fits_and_a_little_more_would_not(tiny, notes_corpus, monkeypatch):
     free, found = 200 * 2**20, cost.largest_batch
     monkeypatch.setattr(cost, "free_bytes", lambda: free)
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def largest(needed, *given):
         asked["needed"], asked["largest"] = needed, found(needed, *given)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from jax.stages import Wrapped
 
 from wavegen.config import Config
@@ -45,15 +46,19 @@ def initial_state(config: Config, params: Params) -> TrainState:
 
 
 def step(
-    config: Config, graphdef: nnx.GraphDef, state: TrainState, batch: Batch
+    config: Config,
+    graphdef: nnx.GraphDef,
+    state: TrainState,
+    batch: Batch,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on the mean cross-entropy of the batch.
 
-    A step whose loss or gradient is no number changes nothing but the number of the step: it
-    would spoil all that was learnt.
+    On a mesh of several devices each takes its rows of the batch. A step whose loss or gradient
+    is no number changes nothing but the number of the step: it would spoil all that was learnt.
     """
     key = jax.random.fold_in(jax.random.key(config.training.seed), state.step)
-    found, gradient = _differentiated(config, graphdef, state.params, batch, key)
+    found, gradient = _differentiated(config, graphdef, state.params, batch, key, mesh)
     weight = jnp.maximum(found.weight, 1.0)
     tx = optimizer.create(config.training)
     updates, opt_state = tx.update(gradient, state.optimizer, state.params)
@@ -74,19 +79,47 @@ train_step = jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
 
 def compiled(mesh: Mesh) -> Wrapped:
     """`train_step` for a state that is on all devices of a mesh, and a batch spread over them."""
+    shared = partial(step, mesh=mesh if mesh.size > 1 else None)
     everywhere = devices.everywhere(mesh)
-    return jax.jit(step, static_argnums=(0, 1), donate_argnums=2, out_shardings=everywhere)
+    return jax.jit(shared, static_argnums=(0, 1), donate_argnums=2, out_shardings=everywhere)
 
 
 def _differentiated(
-    config: Config, graphdef: nnx.GraphDef, params: Params, batch: Batch, key: jax.Array
+    config: Config,
+    graphdef: nnx.GraphDef,
+    params: Params,
+    batch: Batch,
+    key: jax.Array,
+    mesh: Mesh | None = None,
 ) -> tuple[loss.Score, Params]:
     """Scores of the batch, and the gradient of the mean over its samples that carry loss.
 
-    It is the same for any number of microbatches, whatever their shares of those samples: each
-    adds its part of the sum, and all are divided by the weight of the whole.
+    It is the same for any number of devices and microbatches, whatever their shares of those
+    samples: each adds its part of the sum, and all are divided by the weight of the whole.
     """
     weight = jnp.maximum(jnp.sum(jnp.asarray(batch.weights)), 1.0)
+    given = (params, weight, _heard(config, batch, key), jnp.asarray(batch.codes))
+    if mesh is None:
+        return _sums(config, graphdef, *given)
+
+    # Said outright: XLA, left to itself, has every device compute the loss of all windows.
+    def shared(*given: Any) -> tuple[loss.Score, Params]:
+        return jax.lax.psum(_sums(config, graphdef, *given), devices.AXIS)
+
+    whole, parts = PartitionSpec(), PartitionSpec(devices.AXIS)
+    specs = {"in_specs": (whole, whole, parts, parts), "out_specs": whole}
+    return jax.shard_map(shared, mesh=mesh, **specs, check_vma=False)(*given)
+
+
+def _sums(
+    config: Config,
+    graphdef: nnx.GraphDef,
+    params: Params,
+    weight: jax.Array,
+    heard: Batch,
+    codes: jax.Array,
+) -> tuple[loss.Score, Params]:
+    """Scores of some windows, and their part of the gradient of a mean over `weight` samples."""
 
     def part_of_mean(params: Params, heard: Batch, codes: jax.Array) -> tuple[jax.Array, Any]:
         rounded = network.for_products(params, config.training.compute_dtype)
@@ -98,19 +131,16 @@ def _differentiated(
         return jax.tree.map(jnp.add, total, (found, gradient)), None
 
     differentiate = jax.value_and_grad(part_of_mean, has_aux=True)
-    whole = (_heard(config, batch, key), jnp.asarray(batch.codes))
     if config.training.microbatches == 1:
-        (_, found), gradient = differentiate(params, *whole)
+        (_, found), gradient = differentiate(params, heard, codes)
         return found, gradient
-    parts = jax.tree.map(lambda rows: _parted(rows, config.training.microbatches), whole)
+    parts = jax.tree.map(lambda rows: _parted(rows, config.training.microbatches), (heard, codes))
     nothing = (loss.Score(*(jnp.zeros(()),) * 4), jax.tree.map(jnp.zeros_like, params))
     return jax.lax.scan(add, nothing, parts)[0]
 
 
 def _parted(rows: jax.Array, count: int) -> jax.Array:  # [B, ...] -> [count, B / count, ...]
-    """Rows dealt out to parts in turn, so that a device keeps its own where they are shared out."""
-    B, *rest = rows.shape
-    return jnp.moveaxis(jnp.reshape(rows, (B // count, count, *rest)), 1, 0)
+    return jnp.reshape(rows, (count, rows.shape[0] // count, *rows.shape[1:]))
 
 
 def _score(net: network.Network, config: Config, heard: Batch, codes: jax.Array) -> loss.Score:
