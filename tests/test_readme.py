@@ -9,6 +9,7 @@ import pytest
 from wavegen.audio import files
 from wavegen.cli import app
 from wavegen.data import synthesis
+from wavegen.training import cost
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +50,7 @@ def nsynth_notes(folder):
 @pytest.mark.slow
 def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cost, "ENOUGH_SECONDS", 0.0)
     recordings(tmp_path / "my_recordings")
     nsynth_notes(tmp_path / "nsynth-train")
     seen = []
@@ -58,8 +60,9 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
             words += ["--steps", "1", "--set", "training.batch_size=1"]
             words += ["--set", "training.validation_seconds=1"]
         if words[0] == "bench":
-            words += ["--repeats", "1", "--seconds", "0.01"]
-            words += ["--no-peers"] if words[1] == "sampling" else []
+            words += ["--repeats", "1"]
+            words += ["--no-peers"] if words[1] != "data" else []
+            words += ["--window", "64"] if words[1] == "training" else ["--seconds", "0.01"]
         if words[0] == "demo":
             continue  # of tests/cli/test_demo.py, and of CI
         with pytest.raises(SystemExit) as end:

@@ -9,8 +9,9 @@ from wavegen.training import cost
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No more steps than have to be."""
+    """No more steps than have to be, and no batches of other sizes: see test_cost."""
     monkeypatch.setattr(cost, "ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr(cost, "largest_batch", lambda *_: 99)
 
 
 def test_a_plan_is_told_and_nothing_is_written(corpus, small, tmp_path, wavegen):
@@ -23,6 +24,7 @@ def test_a_plan_is_told_and_nothing_is_written(corpus, small, tmp_path, wavegen)
         assert f"  {name} " in ended.out
     told = json.loads(ended.out.splitlines()[-1])
     assert told["steps"] == 8
+    assert told["largest_batch"] == 99
     assert told["memory"]["total"] > told["memory"]["state"] > 0
     # One validation at the last step, where none is due.
     assert told["seconds"] == 8 * told["step_seconds"] + told["validation_seconds"]

@@ -10,6 +10,12 @@ import typer
 from wavegen.cli.console import Console, Json, Quiet
 from wavegen.errors import WavegenError
 
+Repeats = Annotated[int, typer.Option(min=1, help="Timings of each.")]
+Peers = Annotated[bool, typer.Option(help="Whether PyTorch is timed too, where it is installed.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
+]
+
 app = typer.Typer(no_args_is_help=True, help="Measure how fast this machine is.")
 
 
@@ -36,14 +42,10 @@ def sampling(
         list[int] | None,
         typer.Option(min=1, help="Streams sampled together.", show_default="1, 8, 32"),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
+    repeats: Repeats = 7,
     seconds: Annotated[float, typer.Option(min=0, help="Duration of each timing.")] = 0.25,
-    peers: Annotated[
-        bool, typer.Option(help="Whether PyTorch is timed too, where it is installed.")
-    ] = True,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
-    ] = None,
+    peers: Peers = True,
+    out: Out = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,13 +92,9 @@ def training(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows of a step.")] = 4,
     window: Annotated[int, typer.Option(min=1, help="Samples of each.")] = 8192,
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
-    peers: Annotated[
-        bool, typer.Option(help="Whether PyTorch is timed too, where it is installed.")
-    ] = True,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
-    ] = None,
+    repeats: Repeats = 7,
+    peers: Peers = True,
+    out: Out = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -123,13 +121,11 @@ def training(
 
 @app.command("data")
 def data(
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of each.")] = 7,
+    repeats: Repeats = 7,
     seconds: Annotated[
         float, typer.Option(help="Sound in each timing; 1200 s take 400 MB in a temporary folder.")
     ] = 1200.0,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="A file that records are added to.")
-    ] = None,
+    out: Out = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
