@@ -221,3 +221,30 @@ def test_every_parameter_has_a_gradient():
         if not np.any(leaf)
     ]
     assert still == []
+
+
+@pytest.mark.parametrize("name", ["past", "all"])
+def test_the_past_enters_at_zero_and_what_is_asked_for_at_full_scale(name):
+    config, net = make(conditioner=CONDITIONERS[name])
+    inputs, params = inputs_of(config), nnx.state(net, nnx.Param)
+
+    def cond(params, codes, notes):
+        net = nnx.merge(graphdef, params)
+        net.conditioner.from_cell[...] *= 1.0 if config.conditioner.signals == ("past",) else 0.0
+        heard = inputs._replace(codes=codes, notes=notes)
+        state = net.initial_state(2)
+        return net.condition(state.carry, heard, codes)[1]
+
+    graphdef = nnx.graphdef(net)
+    usual = cond(params, inputs.codes, inputs.notes)
+    np.testing.assert_array_equal(usual, cond(params, 255 - inputs.codes, inputs.notes))
+    if name == "past":
+        assert not np.any(usual)
+    else:
+        moved = cond(params, inputs.codes, jnp.roll(inputs.notes, 7, axis=-1))
+        assert np.std(moved - usual) > 0.1
+    # It can be let in: the gradient that opens it is there from the first step.
+    loss = lambda params: jnp.sum(cond(params, inputs.codes, inputs.notes) * 0.1)
+    gradient = jax.grad(loss)(params)["conditioner"]["from_signals"][...]
+    at = 5 * (name == "all")
+    assert np.abs(gradient[at : at + 5]).min() > 0

@@ -37,15 +37,11 @@ def rows(config: Config, cost: Cost, first: int, device: str) -> list[tuple[str,
     free = f", of {_size(cost.free_bytes)} free" if cost.free_bytes else ""
     heard = cost.samples_per_second / rate
     steps = f"{cost.steps:,} steps" + (f" after the {first:,} it has" if first else "")
-    validations = (
-        ""
-        if not cost.validation_seconds
-        else (
-            f", with validations of {duration(cost.validation_seconds)} every "
-            f"{plan.validate_every:,} steps"
-        )
-    )
-    table = [
+    validations = ""
+    if cost.validation_seconds:
+        each = duration(cost.validation_seconds)
+        validations = f", with validations of {each} every {plan.validate_every:,} steps"
+    return [
         ("parameters", f"{cost.parameters:,}"),
         (
             "receptive field",
@@ -68,7 +64,6 @@ def rows(config: Config, cost: Cost, first: int, device: str) -> list[tuple[str,
         ),
         ("time", f"{duration(cost.seconds)} for {steps}{validations}"),
     ]
-    return table
 
 
 def _largest(config: Config, cost: Cost) -> str:

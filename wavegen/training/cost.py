@@ -55,6 +55,7 @@ class Cost(NamedTuple):
     seconds: float  # for these and their validations
 
 
+@devices.memory_told()
 def measure(config: Config, corpus: Corpus, first: int = 0) -> Cost:
     """What training from step `first` on takes here.
 
@@ -88,15 +89,7 @@ def measure(config: Config, corpus: Corpus, first: int = 0) -> Cost:
             raise _too_large(config, memory, free, largest)
         state, seconds = _clock(step, state, batch, ready)
     each = float(np.median(seconds))
-    validation, validations = 0.0, 0
-    if corpus.has_validation:
-        split = corpus.splits["valid"]
-        validation = evaluate.seconds(
-            graphdef, state.ema, split, config, heard, plan.validation_seconds
-        )
-        # At the last step there is one more where none is due.
-        last = -(-plan.steps // plan.validate_every)
-        validations = last - first // plan.validate_every if plan.steps > first else 0
+    validation, validations = _validations(config, corpus, graphdef, state, first)
     return Cost(
         parameters=network.count(params),
         memory=memory,
@@ -203,7 +196,7 @@ def _compile(
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
+        if devices.is_full(error):
             return None
         raise
 
@@ -237,6 +230,20 @@ def _clock(
         jax.block_until_ready(metrics)
         seconds.append(time.monotonic() - begin)
     return state, seconds
+
+
+def _validations(
+    config: Config, corpus: Corpus, graphdef: nnx.GraphDef, state: TrainState, first: int
+) -> tuple[float, int]:
+    """Seconds of a validation, and how many there are after step `first`."""
+    plan = config.training
+    if not corpus.has_validation:
+        return 0.0, 0
+    split, heard = corpus.splits["valid"], corpus.vocabulary
+    each = evaluate.seconds(graphdef, state.ema, split, config, heard, plan.validation_seconds)
+    # At the last step there is one more where none is due.
+    last = -(-plan.steps // plan.validate_every)
+    return each, last - first // plan.validate_every if plan.steps > first else 0
 
 
 def _memory(step: Any, state: TrainState) -> Memory:

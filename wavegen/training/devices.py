@@ -7,7 +7,8 @@ same on any number of devices, but for the order in which sums are taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import jax
@@ -156,6 +157,26 @@ def shared(tree: Tree, devices: Mesh) -> Tree:
 def everywhere(devices: Mesh) -> NamedSharding:
     """Where parameters are: whole on each device."""
     return NamedSharding(devices, PartitionSpec())
+
+
+def is_full(error: Exception) -> bool:
+    """Whether it says that a device has no memory left."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turns what a device says when its memory is full into words."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not is_full(error):
+            raise
+        raise WavegenError(
+            f"the training does not fit into the memory of this device: {_short(error)}",
+            do="raise training.microbatches, or lower training.batch_size or "
+            "training.crop_samples; `wavegen train --plan` says what fits. What was saved is kept",
+        ) from None
 
 
 def is_first() -> bool:

@@ -7,8 +7,8 @@ function of (seed, step). So a training that was stopped and resumed is the same
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from wavegen.data import augmentation, batches, entropy
 from wavegen.data import plan as plans
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
-from wavegen.errors import WavegenError
 from wavegen.model import network
 from wavegen.model.network import Trained
 from wavegen.training import (
@@ -48,6 +47,7 @@ SETTLED_EVERY = 8  # steps, after which several processes ask each other for sig
 ENTROPY_BATCHES = 16  # a quarter of a million codes, where four windows of 4096 are a batch
 
 
+@devices.memory_told()
 def train(
     config: Config,
     corpus: Corpus,
@@ -106,8 +106,7 @@ def train(
             if loop.is_exhausted():
                 return Outcome(first, False, loop.best()[1])
             on_note(f"training on {devices.describe(mesh)}; compiling the step ...")
-            with memory_told():
-                return loop.run(state, ready, wish)
+            return loop.run(state, ready, wish)
 
 
 def _journal(
@@ -115,22 +114,6 @@ def _journal(
 ) -> Journal:
     bits = entropy.order0_bits(corpus.splits["train"], config, corpus.vocabulary, ENTROPY_BATCHES)
     return Journal(folder.metrics(run), first, config.training, bits, on_warning)
-
-
-@contextmanager
-def memory_told() -> Iterator[None]:
-    """Turns what the device says when its memory is full into words."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        first = str(error).strip().split("\n")[0][:200]
-        raise WavegenError(
-            f"the training does not fit into the memory of this device: {first}",
-            do="raise training.microbatches, or lower training.batch_size or "
-            "training.crop_samples; `wavegen train --plan` says what fits. What was saved is kept",
-        ) from None
 
 
 class _Loop(NamedTuple):
