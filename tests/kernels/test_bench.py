@@ -117,8 +117,8 @@ def test_the_table_has_a_row_a_record_and_fits_in_110_columns(whole):
 
 def perturbed(function, change):
     def wrong(*arguments, **keywords):
-        state, found = function(*arguments, **keywords)
-        return state, change(found)
+        state, found, *others = function(*arguments, **keywords)
+        return state, change(found), *others
 
     return wrong
 

@@ -14,6 +14,7 @@ from numba import njit
 
 from wavegen_kernels.cpu import machine
 from wavegen_kernels.cpu.draw import GROUP, draw, uniform
+from wavegen_kernels.cpu.likelihood import measure
 from wavegen_kernels.cpu.packing import LEVELS, Packed
 from wavegen_kernels.cpu.predictor import add_base, ear, follow, foretell, hear, refit
 from wavegen_kernels.cpu.product import (
@@ -142,6 +143,7 @@ def _samples(
     top_p,  # float32 [B, F]
     codes,  # int32 [B, T]: those that stand fixed, -1 where one shall be drawn; changed
     logits,  # float32 [B, T, V], or [0, 0, 0] where nobody wants them; changed
+    measured,  # float32 [B, T, 2]: ln p of the code and the entropy, or [0, 0, 0]; changed
     n_codes,
     first,
     last,
@@ -181,6 +183,9 @@ def _samples(
                 u = uniform(seed, streams[b], time + np.uint32(t))
                 settings = (temperature[b, f], top_k[b, f], top_p[b, f])
                 codes[b, t] = draw(row(at.logits, b - low), p, groups, n_codes, u, settings)
+            if measured.size:
+                ln_p, entropy = measure(row(at.logits, b - low), n_codes, codes[b, t])
+                measured[b, t, 0], measured[b, t, 1] = ln_p, entropy
             for k in range(at.K - 1, 0, -1):
                 codes_before[k, b] = codes_before[k - 1, b]
             codes_before[0, b] = codes[b, t]

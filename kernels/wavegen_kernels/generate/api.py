@@ -71,6 +71,83 @@ def generate(
     >>> codes.shape
     (1, 8)
     """
+    given = (weights, state, cond, hop_length, seed, streams, temperature, top_k, top_p)
+    return _generate(*given, forced, periods, backend, precision, measured=False)[:2]
+
+
+def generate_measured(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R] float32
+    *,
+    hop_length: int,
+    seed: int,
+    streams: Array,  # [B] integers
+    temperature: Array | float = 1.0,  # number or [B, F]
+    top_k: Array | int = 0,  # number or [B, F]
+    top_p: Array | float = 1.0,  # number or [B, F]
+    forced: Array | None = None,  # [B, F*P] integers
+    periods: Array | None = None,  # [B, F]
+    backend: str = "auto",
+    precision: str = "float32",
+) -> tuple[StepState, Array, Array]:  # codes [B, F*P] int32, measured [B, F*P, 2] float32
+    """What `generate` gives, bit for bit, and how likely each code was.
+
+    measured[..., 0] is ln p of the code that stands, drawn or forced; measured[..., 1] is the
+    entropy -sum(p ln p) of the whole distribution. Both are in nats, and p is the softmax of
+    the logits as they are: temperature, top_k and top_p change which codes are drawn, not how
+    likely the network finds them. Conditions and errors are those of `generate`.
+
+    To what the logits themselves are off, this adds at most 2e-6 nats and, to ln p, two
+    roundings of its size in float32.
+    """
+    given = (weights, state, cond, hop_length, seed, streams, temperature, top_k, top_p)
+    return _generate(*given, forced, periods, backend, precision, measured=True)
+
+
+def logits(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,  # [B, F, L, 2R] float32
+    codes: Array,  # [B, F*P] integers
+    *,
+    hop_length: int,
+    periods: Array | None = None,  # [B, F]
+    backend: str = "auto",
+    precision: str = "float32",
+) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
+    """The state after these codes, and the logits that each of them was to be drawn from.
+
+    The same loop as `generate`, teacher forced: logits[:, t] have seen codes[:, :t] and
+    what the state remembers. Conditions and errors are those of `generate`.
+    """
+    B, F = _check(weights, state, cond, hop_length)
+    codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
+    echo = _echo(weights, periods, (B, F))
+    run = _backend(backend, precision).logits
+    return run(weights, state, cond, codes, hop_length=hop_length, echo=echo, precision=precision)
+
+
+def _backend(name: str, precision: str) -> Any:
+    return import_module(f"wavegen_kernels.generate.{backends.choose(name, precision)}")
+
+
+def _generate(
+    weights: StackWeights,
+    state: StepState,
+    cond: Array,
+    hop_length: int,
+    seed: int,
+    streams: Array,
+    temperature: Array | float,
+    top_k: Array | int,
+    top_p: Array | float,
+    forced: Array | None,
+    periods: Array | None,
+    backend: str,
+    precision: str,
+    measured: bool,
+) -> tuple[StepState, Array, Any]:  # codes; what was measured is there only if wanted
     B, F = _check(weights, state, cond, hop_length)
     streams = _words("streams", streams, (B,))
     seed = int(_words("seed", seed, ()))
@@ -99,34 +176,8 @@ def generate(
         forced=_codes("forced", forced, (B, F * hop_length), -1, weights.n_codes),
         echo=echo,
         precision=precision,
+        measured=measured,
     )
-
-
-def logits(
-    weights: StackWeights,
-    state: StepState,
-    cond: Array,  # [B, F, L, 2R] float32
-    codes: Array,  # [B, F*P] integers
-    *,
-    hop_length: int,
-    periods: Array | None = None,  # [B, F]
-    backend: str = "auto",
-    precision: str = "float32",
-) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
-    """The state after these codes, and the logits that each of them was to be drawn from.
-
-    The same loop as `generate`, teacher forced: logits[:, t] have seen codes[:, :t] and
-    what the state remembers. Conditions and errors are those of `generate`.
-    """
-    B, F = _check(weights, state, cond, hop_length)
-    codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
-    echo = _echo(weights, periods, (B, F))
-    run = _backend(backend, precision).logits
-    return run(weights, state, cond, codes, hop_length=hop_length, echo=echo, precision=precision)
-
-
-def _backend(name: str, precision: str) -> Any:
-    return import_module(f"wavegen_kernels.generate.{backends.choose(name, precision)}")
 
 
 def _check(

@@ -29,6 +29,8 @@ Array = Any  # a numpy array or a jax array
 # second for as many.
 _WORDS_A_CALL = 2_000_000_000
 
+_NOTHING = np.empty((0, 0, 0), np.float32)  # what the loop does not fill
+
 _log = logging.getLogger("wavegen_kernels")
 _packs: WeakKeyDictionary[StackWeights, dict[str, packing.Packed]] = WeakKeyDictionary()
 
@@ -47,11 +49,15 @@ def generate(
     forced: np.ndarray,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
     precision: str,
-) -> tuple[StepState, np.ndarray]:  # codes [B, F*P]
-    """See wavegen_kernels.generate.api.generate."""
-    codes, logits = forced.copy(), np.empty((0, 0, 0), np.float32)
+    measured: bool,
+) -> tuple[StepState, np.ndarray, np.ndarray]:  # codes [B, F*P], measured [B, F*P, 2] or empty
+    """See wavegen_kernels.generate.api.generate_measured."""
+    codes = forced.copy()
+    found = np.empty((*codes.shape, 2), np.float32) if measured else _NOTHING
     settings = (np.uint32(seed), streams, temperature, top_k, top_p)
-    return _run(weights, state, cond, hop_length, settings, codes, logits, echo, precision), codes
+    made = (codes, _NOTHING, found)
+    state = _run(weights, state, cond, hop_length, settings, made, echo, precision)
+    return state, codes, found
 
 
 def logits(
@@ -74,7 +80,8 @@ def logits(
         np.ones(frames, np.float32),
     )
     rows = np.empty((*codes.shape, weights.n_codes), np.float32)
-    state = _run(weights, state, cond, hop_length, settings, codes.copy(), rows, echo, precision)
+    made = (codes.copy(), rows, _NOTHING)
+    state = _run(weights, state, cond, hop_length, settings, made, echo, precision)
     return state, rows
 
 
@@ -92,13 +99,12 @@ def _run(
     cond: Array,
     hop_length: int,
     settings: tuple[Any, ...],
-    codes: np.ndarray,  # [B, T], drawn in place
-    logits: np.ndarray,
+    made: tuple[np.ndarray, np.ndarray, np.ndarray],  # codes, logits, measured: see loop.py
     echo: Echo | None,
     precision: str,
 ) -> StepState:
     """The state after all samples: threads by groups of streams, a stretch of time a call."""
-    B, T = codes.shape
+    B, T = made[0].shape
     time, before = np.uint32(state.time), _own(state.codes, np.int32)
     queues, cond = _own(state.queues, np.float32), np.array(cond, np.float32)
     pack, W = packed(weights, precision), weights.window
@@ -113,7 +119,7 @@ def _run(
     rooms = [loop.room(pack, high - low) for low, high in parts]
     stretch = max(1, _WORDS_A_CALL // (parts[0][1] * pack.arena.size))
     arguments = (time, before, queues, heard, errors, *filters, cond, hop_length)
-    arguments = (*arguments, *settings, codes, logits)
+    arguments = (*arguments, *settings, *made)
 
     def work(group: int, first: int) -> None:
         last = min(first + stretch, T)

@@ -26,10 +26,11 @@ def generate(
     forced,
     echo,
     precision,
+    measured,
 ):
-    """See wavegen_kernels.generate.api.generate; always exact, whatever the precision."""
+    """See wavegen_kernels.generate.api.generate_measured; always exact, and always measured."""
     weights, cond, codes = _exact(weights), np.asarray(cond), np.empty_like(forced)
-    linear = None
+    found, linear = np.empty((*codes.shape, 2), np.float32), None
     for t in range(codes.shape[1]):
         f = t // hop_length
         linear = _filter(weights, state, t, linear, echo, f)
@@ -39,8 +40,9 @@ def generate(
         for b, row in enumerate(logits):
             drawn = draw(row, u[b], temperature[b, f], top_k[b, f], top_p[b, f])
             codes[b, t] = forced[b, t] if forced[b, t] >= 0 else drawn
+            found[b, t] = measure(row, codes[b, t])
         state = _after(weights, state, codes[:, t], foretold)
-    return state, codes
+    return state, codes, found
 
 
 def logits(weights, state, cond, codes, *, hop_length, echo, precision):
@@ -69,6 +71,13 @@ def draw(logits: np.ndarray, u, temperature, top_k, top_p) -> int:  # logits [V]
         p[order[np.searchsorted(cdf, np.float64(top_p)) + 1 :]] = 0
     cdf = np.cumsum(p) / p.sum()
     return int(np.searchsorted(cdf, u, side="right"))
+
+
+def measure(logits: np.ndarray, code: int) -> tuple[float, float]:  # logits [V]
+    """ln p(code), and the entropy in nats, of the distribution that these logits are of."""
+    above = logits - logits.max()
+    log_p = above - np.log(np.exp(above).sum())
+    return log_p[code], -(np.exp(log_p) * log_p).sum()
 
 
 def _filter(

@@ -22,7 +22,7 @@ from wavegen_kernels.predictor import Echo, Foretold
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = jax.Array
-Choose = Callable[[Array, Any, Any], tuple[Array, Array]]
+Choose = Callable[[Array, Any, Any], tuple[Array, Any]]
 
 
 def generate(
@@ -39,14 +39,16 @@ def generate(
     forced: Array,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
     precision: str,
-) -> tuple[StepState, Array]:  # codes [B, F*P]
-    """See wavegen_kernels.generate.api.generate; float32 is the only precision."""
+    measured: bool,
+) -> tuple[StepState, Array, Array | None]:  # codes [B, F*P], measured [B, F*P, 2]
+    """See wavegen_kernels.generate.api.generate_measured; float32 is the only precision."""
     # Decided outside the loop, so that plain sampling pays for no sort.
     filtered = bool(np.any(np.asarray(top_k) > 0) or np.any(np.asarray(top_p) < 1))
     settings = (temperature, top_k, top_p)
-    return _generate(
-        weights, state, cond, np.uint32(seed), streams, settings, forced, echo, filtered
+    state, (codes, found) = _generate(
+        weights, state, cond, np.uint32(seed), streams, settings, forced, echo, filtered, measured
     )
+    return state, codes, found
 
 
 def logits(
@@ -63,7 +65,7 @@ def logits(
     return _logits(weights, state, cond, codes, echo)
 
 
-@partial(jax.jit, static_argnames="filtered", donate_argnames="state")
+@partial(jax.jit, static_argnames=("filtered", "measured"), donate_argnames="state")
 def _generate(
     weights: StackWeights,
     state: StepState,
@@ -74,18 +76,19 @@ def _generate(
     forced: Array,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
     filtered: bool,
-) -> tuple[StepState, Array]:
+    measured: bool,
+) -> tuple[StepState, tuple[Array, Array | None]]:
     times = state.time + jnp.arange(forced.shape[1], dtype=jnp.uint32)
     u = random.uniforms(seed, streams[:, None], times[None], jnp)  # [B, F*P]
 
-    def choose(logits: Array, settings: tuple, given: tuple) -> tuple[Array, Array]:
+    def choose(logits: Array, settings: tuple, given: tuple) -> tuple[Array, tuple]:
         u, forced = given
         code = jnp.where(forced >= 0, forced, _draw(logits, u, settings, filtered))
-        return code, code
+        return code, (code, _measure(logits, code) if measured else None)
 
     per_frame = tuple(jnp.swapaxes(s, 0, 1) for s in settings)
-    state, codes = _loop(weights, state, cond, echo, per_frame, (u, forced), choose)
-    return state, jnp.swapaxes(codes, 0, 1)
+    state, out = _loop(weights, state, cond, echo, per_frame, (u, forced), choose)
+    return state, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), out)
 
 
 @partial(jax.jit, donate_argnames="state")
@@ -116,14 +119,14 @@ def _loop(
     per_frame: Any,  # leaves [F, ...]
     per_sample: Any,  # leaves [B, F*P]
     choose: Choose,  # logits, of this frame, of this sample -> code [B], what to emit
-) -> tuple[StepState, Array]:  # what was emitted [F*P, ...]
+) -> tuple[StepState, Any]:  # what was emitted, leaves [F*P, ...]
     layers, linear = _layers(weights), weights.predictor
     F, T = cond.shape[1], jax.tree.leaves(per_sample)[0].shape[1]
     # A turn of the outer loop is a frame, or a part of one where the predictor is refitted.
     block = T // F if linear is None or linear.periodic else linear.refit
     sounds = jnp.asarray(amplitudes(weights.n_codes), jnp.float32)
 
-    def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
+    def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Any]:
         (cond, echo, of_frame), of_samples = inputs
         moving, heard = carry
         if linear is not None and echo is None:
@@ -131,7 +134,7 @@ def _loop(
             echo = Echo(jnp.int32(1), fitted)
         longer = jnp.concatenate([heard, jnp.zeros((len(heard), block))], axis=1)
 
-        def sample(carry: tuple, inputs: tuple) -> tuple[tuple, Array]:
+        def sample(carry: tuple, inputs: tuple) -> tuple[tuple, Any]:
             (time, codes, rings, newest, errors), longer = carry
             i, of_sample = inputs
             rings = _push(rings, newest, time)
@@ -168,7 +171,7 @@ def _loop(
     time, codes, rings, newest, errors = moving
     rings = _push(rings, newest, time)
     state = StepState(time, codes, jnp.concatenate(rings), heard, errors)
-    return state, out.reshape(-1, *out.shape[2:])
+    return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
 
 def _past(heard: Array, now: Array, delay: Array, order: int) -> Array:  # [B, W + ...] -> [B, N]
@@ -260,6 +263,20 @@ def _draw(
     target = u * jnp.max(cdf, axis=-1)
     drawn = jnp.argmax(cdf > target[:, None], axis=-1).astype(jnp.int32)
     return jnp.where(greedy, best, drawn)
+
+
+def _measure(
+    logits: Array,  # [B, V]
+    code: Array,  # [B]
+) -> Array:  # [B, 2]: ln p(code), entropy in nats
+    # With w = e^l and W the sum of all w, ln p is l - ln W. The entropy as ln W - sum(w l) / W has
+    # no p in it that was rounded as ln p first, which a log_softmax would leave 3e-6 off.
+    lower = logits - jnp.max(logits, axis=-1, keepdims=True)
+    weights = jnp.exp(lower)
+    whole = jnp.sum(weights, axis=-1)
+    of_code = jnp.take_along_axis(lower, code[:, None], axis=-1)[:, 0]
+    entropy = jnp.log(whole) - jnp.sum(weights * lower, axis=-1) / whole
+    return jnp.stack([of_code - jnp.log(whole), entropy], axis=-1)
 
 
 def _kept(
