@@ -232,3 +232,14 @@ def test_real_scores_have_the_notes_and_seconds_they_are_known_to_have(shared_da
         assert score.duration_seconds <= entry["seconds"] + 0.01
         onsets = [note.onset_seconds for note in score.notes]
         assert onsets == sorted(onsets)
+
+
+def test_what_is_read_is_the_score_of_the_song(shared_data):
+    for path in sorted((shared_data / "midi" / "freedoom").glob("*.mid"))[:5]:
+        assert midi.read(path) == midi.song(path).score()
+
+
+@pytest.mark.parametrize("control", [120, 121, 123])
+def test_ends_of_all_notes_and_resets_change_no_note(played, control):
+    one = [pedal(127), on(60), off(60, 100), on(62), pedal(0, 100, control=control)]
+    assert played([*one, off(62, 100), pedal(0)]) == [(0, 1.5, 60, 64), (0.5, 1.0, 62, 64)]

@@ -57,9 +57,72 @@ def test_the_period_is_that_of_the_note_that_began_last(start_frame):
         assert found[row] == pytest.approx(expected, rel=1e-6)
 
 
+def all_notes(score, num_frames, frame_seconds, start_frame):
+    """Notes and periods by the rules of a batch, which looks at every note there is."""
+    table = np.array(
+        [(n.onset_seconds, n.duration_seconds, n.pitch, n.velocity) for n in score.notes]
+    )
+    onsets, durations = table[:, 0] / frame_seconds, table[:, 1] / frame_seconds
+    pitches, rows = table[:, 2].astype(int), np.zeros(len(table), int)
+    out, starts = np.zeros((1, num_frames, 256), np.float32), np.array([start_frame])
+    frames.fill(out, rows, onsets, durations, pitches, table[:, 3], starts)
+    order = np.argsort(onsets, kind="stable")
+    periods = frames.last_periods(rows, onsets[order], pitches[order], starts, num_frames)
+    return out[0], periods[0]
+
+
+def random_score(rng, size):
+    """Very short, long and lifelong notes in no order; few keys, and onsets that coincide."""
+    onsets = rng.choice([rng.uniform(0, 20, size), rng.integers(0, 200, size) / 10])
+    durations = 10 ** rng.uniform(-9, 1.5, size)
+    pitches, velocities = rng.integers(60, 64, size), rng.integers(1, 128, size)
+    played = zip(onsets.tolist(), durations.tolist(), pitches, velocities, strict=True)
+    return Score(tuple(Note(t, d, int(p), int(v)) for t, d, p, v in played))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_stretch_is_as_if_every_note_were_looked_at(seed):
+    rng = np.random.default_rng(seed)
+    frame_seconds = rng.choice([0.1, 0.004, 256 / 16_000])
+    score = random_score(rng, rng.integers(1, 200))
+    played = frames.played(score)
+    for start_frame in rng.integers(-5, int(25 / frame_seconds), 20).tolist():
+        num_frames = int(rng.integers(1, 30))
+        where = (num_frames, frame_seconds, start_frame)
+        notes, periods = all_notes(score, *where)
+        for given in (score, played):
+            np.testing.assert_array_equal(frames.notes(given, *where), notes)
+            np.testing.assert_array_equal(frames.periods(given, *where), periods)
+
+
+def test_stretches_one_after_the_other_equal_one_pass():
+    score = random_score(np.random.default_rng(1), 100)
+    played, starts = frames.played(score), range(-8, 64, 8)
+    for make in (frames.notes, frames.periods):
+        stretches = [make(played, 8, 0.1, start) for start in starts]
+        np.testing.assert_array_equal(np.concatenate(stretches), make(played, 72, 0.1, -8))
+
+
+def test_a_note_held_for_hours_brings_no_other_note_along(monkeypatch):
+    """What is looked at does not grow with the piece; without classes it would be all notes."""
+    beats = [Note(k / 4, 0.2, 60 + k % 12, 64) for k in range(10_000)]
+    played = frames.played(Score((Note(0.0, 2500.0, 30, 64), *beats)))
+    looked_at, fill = [], frames.fill
+
+    def counting(out, rows, *rest):
+        looked_at.append(len(rows))
+        fill(out, rows, *rest)
+
+    monkeypatch.setattr(frames, "fill", counting)
+    out = frames.notes(played, 25, 0.01, 200_000)  # the quarter second from 2000 s on
+    assert np.flatnonzero(out.any(axis=0)).tolist() == [30, 68, 196]
+    assert looked_at[0] <= 4  # the long one, that of the quarter and what touches its ends
+
+
 def test_no_notes_give_zeros():
     assert not frames.periods(Score(), 5, 0.1).any()
     assert not frames.notes(Score(), 5, 0.1).any()
+    assert not frames.periods(frames.played(Score()), 5, 0.1).any()
     assert Score().duration_seconds == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from wavegen.music.score import Score
@@ -11,8 +13,37 @@ KEYS = 128  # MIDI pitches; the columns are KEYS sounding velocities, then KEYS 
 _ROUNDING = 1e-6
 
 
+class Played(NamedTuple):
+    """The notes of a score as arrays, sorted by onset, and the way to those that may sound."""
+
+    onsets: np.ndarray  # [N] float64 seconds
+    durations: np.ndarray  # [N] float64 seconds
+    pitches: np.ndarray  # [N] int64
+    velocities: np.ndarray  # [N] float64
+    # Notes of like duration: the longest, their onsets, and their places in the arrays above.
+    # A search among the onsets finds what may still sound, and one long note slows down none.
+    classes: tuple[tuple[float, np.ndarray, np.ndarray], ...]
+
+
+def played(score: Score) -> Played:
+    """What `notes` and `periods` make of a score before they look at their frames.
+
+    Worth keeping where they are called for one stretch of a score after the other.
+    """
+    table = np.array(
+        [(n.onset_seconds, n.duration_seconds, n.pitch, n.velocity) for n in score.notes],
+        np.float64,
+    ).reshape(-1, 4)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    onsets, durations, pitches, velocities = table.T.copy()
+    powers = np.frexp(durations)[1]  # of two: the longest of a class is at most twice the shortest
+    alike = [np.flatnonzero(powers == power) for power in np.unique(powers)]
+    classes = tuple((float(durations[at].max()), onsets[at], at) for at in alike)
+    return Played(onsets, durations, pitches.astype(np.int64), velocities, classes)
+
+
 def notes(
-    score: Score, num_frames: int, frame_seconds: float, start_frame: int = 0
+    score: Score | Played, num_frames: int, frame_seconds: float, start_frame: int = 0
 ) -> np.ndarray:  # [F, 2 * KEYS] float32
     """Velocity / 127 of each sounding key, then of each key that starts, in every frame.
 
@@ -20,30 +51,46 @@ def notes(
     its onset; where a key is struck again before it ends, the later note counts. Row 0 is
     the score's frame `start_frame`, which may be negative.
     """
+    known = played(score) if isinstance(score, Score) else score
+    begin, end = _span(num_frames, frame_seconds, start_frame)
+    near = []
+    for longest, onsets, places in known.classes:
+        first, last = np.searchsorted(onsets, (begin - longest, end))
+        near.append(places[first:last])
+    heard = np.sort(np.concatenate(near)) if near else np.zeros(0, np.int64)
     out = np.zeros((1, num_frames, 2 * KEYS), np.float32)
-    played = np.array(
-        [(n.onset_seconds, n.duration_seconds, n.pitch, n.velocity) for n in score.notes],
-        np.float64,
-    ).reshape(-1, 4)
-    onsets, durations = played[:, 0] / frame_seconds, played[:, 1] / frame_seconds
-    pitches, rows = played[:, 2].astype(np.int64), np.zeros(len(played), np.int64)
-    fill(out, rows, onsets, durations, pitches, played[:, 3], np.array([start_frame]))
+    fill(
+        out,
+        np.zeros(len(heard), np.int64),
+        known.onsets[heard] / frame_seconds,
+        known.durations[heard] / frame_seconds,
+        known.pitches[heard],
+        known.velocities[heard],
+        np.array([start_frame]),
+    )
     return out[0]
 
 
 def periods(
-    score: Score, num_frames: int, frame_seconds: float, start_frame: int = 0
+    score: Score | Played, num_frames: int, frame_seconds: float, start_frame: int = 0
 ) -> np.ndarray:  # [F] float32
     """Seconds in a period of the note that began last, in every frame; 0 before the first.
 
     It holds on after the note's end, for sounds ring on. Of notes that begin together the
     last one in the score counts. Row 0 is the score's frame `start_frame`.
     """
-    onsets = np.array([n.onset_seconds / frame_seconds for n in score.notes], np.float64)
-    pitches = np.array([n.pitch for n in score.notes], np.int64)
-    order = np.argsort(onsets, kind="stable")
-    rows, starts = np.zeros(len(order), np.int64), np.array([start_frame])
-    return last_periods(rows, onsets[order], pitches[order], starts, num_frames)[0]
+    known = played(score) if isinstance(score, Score) else score
+    first, last = np.searchsorted(known.onsets, _span(num_frames, frame_seconds, start_frame))
+    heard = slice(max(0, first - 1), last)  # also the last one that began before
+    onsets = known.onsets[heard] / frame_seconds
+    rows, starts = np.zeros(len(onsets), np.int64), np.array([start_frame])
+    return last_periods(rows, onsets, known.pitches[heard], starts, num_frames)[0]
+
+
+def _span(num_frames: int, frame_seconds: float, start_frame: int) -> tuple[float, float]:
+    """Seconds at which some frames begin and end, with a frame to spare for what is rounded."""
+    first, last = start_frame - 1, start_frame + num_frames + 1
+    return first * frame_seconds, last * frame_seconds
 
 
 def last_periods(

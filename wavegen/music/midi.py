@@ -6,14 +6,20 @@ import io
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from wavegen.errors import WavegenError
+from wavegen.music.channels import Channel
 from wavegen.music.score import Note, Score
+from wavegen.music.song import Part, Song
 
 MAX_BYTES = 4 << 20  # of a file; some hundred bytes of memory go to each event of three
 MAX_SECONDS = 24 * 3600.0  # of a score
+MAX_NAME = 40  # characters of a track's name
 PEDAL_DOWN = 64  # values of the sustain pedal from here on hold the notes
 _SUSTAIN = 64  # number of that controller
 _DRUMS = 9  # channel 10, which counts from 1
@@ -25,40 +31,94 @@ _KIND = "a standard MIDI file (.mid)"
 
 
 def read(path: str | Path) -> Score:
-    """The notes of a MIDI file, sorted by onset, in seconds from its start.
+    """The notes of a MIDI file, sorted by onset and pitch, in seconds from its start.
+
+    All that `song` finds but its instruments; WavegenError as there.
+    """
+    return song(path).score()
+
+
+def song(path: str | Path) -> Song:
+    """What each instrument of a MIDI file plays, in seconds from its start.
 
     Formats 0 and 1; the tracks of format 2 are played one after the other. The sustain
     pedal lengthens notes until it is lifted or their key is struck again. Of equal notes
     that overlap, an end belongs to the one that began first; a note that is never ended
-    ends with the file. Left out are drums (channel 10), notes without any length, and all
-    that is no note: programs, bends, volumes, other pedals and controllers, texts.
+    ends with the file. A note is of the program that its channel has at its onset. Left
+    out are drums (channel 10), notes without any length, and all else that a file may say:
+    other pedals and controllers, tunings, the ends of all notes at once, texts.
     WavegenError where it is no whole MIDI file, or longer than a day.
     """
     path = Path(path)
     file = _parsed(path)
-    notes: list[Note] = []
-    start = 0.0
-    for tracks in [[track] for track in file.tracks] if file.type == 2 else [file.tracks]:
-        keys = _Keys()
-        end = start
-        for now, track, message in _timed(path, _events(tracks), file.ticks_per_beat, start):
-            keys.hear(now, track, message)
+    tracks = [_Track(n, _port(track), _name(track), track) for n, track in enumerate(file.tracks)]
+    parts, num_drums, start = [], 0, 0.0
+    for together in [[track] for track in tracks] if file.type == 2 else [tracks]:
+        keys, end = _Keys(), start
+        channels: dict[tuple[int, int], Channel] = defaultdict(Channel)  # of a port
+        for now, track, message in _timed(path, _events(together), file.ticks_per_beat, start):
+            keys.hear(now, track.number, message)
+            if message.type in ("program_change", "pitchwheel", "control_change"):
+                channels[track.port, message.channel].hear(now, message)
             end = now
-        notes += keys.finished(end)
+        for (number, channel), notes in sorted(keys.finished(end).items()):
+            track = tracks[number]
+            parts += _parts(track, channel, channels[track.port, channel], notes)
+        num_drums += keys.num_drums
         start = end
-    return Score(tuple(sorted(notes, key=lambda note: (note.onset_seconds, note.pitch))))
+    return Song(tuple(parts), num_drums)
+
+
+class _Track(NamedTuple):
+    number: int
+    port: int  # each has sixteen channels of its own
+    name: str
+    messages: Iterable[Any]
+
+
+def _port(messages: Iterable[Any]) -> int:
+    return next((m.port for m in messages if m.type == "midi_port"), 0)
+
+
+def _name(messages: Iterable[Any]) -> str:
+    """The first name that a track is given, fit for one line; '' without."""
+    names = (message.name for message in messages if message.type == "track_name")
+    name = next(names, "")
+    with suppress(UnicodeError):  # mido takes the bytes for Latin-1; most mean UTF-8
+        name = name.encode("latin-1").decode("utf-8")
+    return "".join(letter for letter in name if letter.isprintable()).strip()[:MAX_NAME]
+
+
+def _parts(track: _Track, number: int, channel: Channel, notes: Iterable[Note]) -> Iterator[Part]:
+    """The notes of one track and channel, by the program at their onsets."""
+    notes = sorted(notes, key=lambda note: (note.onset_seconds, note.pitch))
+    onsets = np.array([note.onset_seconds for note in notes])
+    programs = channel.program.steps().at(onsets).astype(int).tolist()
+    of_program: dict[int, list[Note]] = defaultdict(list)
+    for program, note in zip(programs, notes, strict=True):
+        of_program[program].append(note)
+    curves = (channel.bend_semitones.steps(), channel.gain.steps(), channel.pan.steps())
+    for program, played in sorted(of_program.items()):
+        yield Part(track.number, number, program, track.name, tuple(played), *curves)
+
+
+class _Began(NamedTuple):
+    track: int
+    onset: float
+    velocity: int
 
 
 class _Keys:
     """Which keys are down and which notes ring on the pedal, as a file is played."""
 
     def __init__(self) -> None:
-        self.notes: list[Note] = []
+        self.num_drums = 0
+        self._notes: dict[tuple[int, int], list[Note]] = defaultdict(list)  # of track, channel
         self._pedals: set[int] = set()  # channels
-        # track, channel, pitch -> onset and velocity, the oldest first
-        self._down: dict[tuple[int, int, int], deque[tuple[float, int]]] = defaultdict(deque)
+        # track, channel, pitch -> what began, the oldest first
+        self._down: dict[tuple[int, int, int], deque[_Began]] = defaultdict(deque)
         # channel -> pitch -> the same, of keys let go while the pedal is down
-        self._ringing: dict[int, dict[int, list[tuple[float, int]]]] = defaultdict(dict)
+        self._ringing: dict[int, dict[int, list[_Began]]] = defaultdict(dict)
 
     def hear(self, now: float, track: int, message: Any) -> None:
         """What one message does."""
@@ -66,28 +126,29 @@ class _Keys:
             return
         channel = message.channel
         if channel == _DRUMS:
-            return
-        if message.type == "control_change":
+            self.num_drums += message.type == "note_on" and message.velocity > 0
+        elif message.type == "control_change":
             if message.control == _SUSTAIN:
                 self._pedal(now, channel, message.value >= PEDAL_DOWN)
         elif message.type == "note_on" and message.velocity:
             for began in self._ringing[channel].pop(message.note, ()):
-                self._add(now, message.note, began)
-            self._down[track, channel, message.note].append((now, message.velocity))
+                self._add(now, channel, message.note, began)
+            began = _Began(track, now, message.velocity)
+            self._down[track, channel, message.note].append(began)
         elif down := self._down[track, channel, message.note]:
             if channel in self._pedals:
                 self._ringing[channel].setdefault(message.note, []).append(down.popleft())
             else:
-                self._add(now, message.note, down.popleft())
+                self._add(now, channel, message.note, down.popleft())
 
-    def finished(self, end: float) -> list[Note]:
-        """All notes; those that still sound end here."""
+    def finished(self, end: float) -> dict[tuple[int, int], list[Note]]:
+        """All notes, by track and channel; those that still sound end here."""
         for channel in self._ringing:
             self._pedal(end, channel, down=False)
-        for (_, _, pitch), down in self._down.items():
+        for (_, channel, pitch), down in self._down.items():
             for began in down:
-                self._add(end, pitch, began)
-        return self.notes
+                self._add(end, channel, pitch, began)
+        return self._notes
 
     def _pedal(self, now: float, channel: int, down: bool) -> None:
         if down:
@@ -96,29 +157,30 @@ class _Keys:
         self._pedals.discard(channel)
         for pitch, ringing in self._ringing[channel].items():
             for began in ringing:
-                self._add(now, pitch, began)
+                self._add(now, channel, pitch, began)
         self._ringing[channel].clear()
 
-    def _add(self, now: float, pitch: int, began: tuple[float, int]) -> None:
-        onset, velocity = began
+    def _add(self, now: float, channel: int, pitch: int, began: _Began) -> None:
+        onset = began.onset
         if now > onset:
-            self.notes.append(Note(onset, now - onset, pitch, velocity))
+            note = Note(onset, now - onset, pitch, began.velocity)
+            self._notes[began.track, channel].append(note)
 
 
-def _events(tracks: Iterable[Iterable[Any]]) -> list[tuple[int, int, Any]]:
-    """(tick, number of the track, message) of several tracks, in the order of their ticks."""
+def _events(tracks: Iterable[_Track]) -> list[tuple[int, _Track, Any]]:
+    """(tick, track, message) of several tracks, in the order of their ticks."""
     events = []
-    for number, track in enumerate(tracks):
+    for track in tracks:
         tick = 0
-        for message in track:
+        for message in track.messages:
             tick += message.time
-            events.append((tick, number, message))
+            events.append((tick, track, message))
     return sorted(events, key=lambda event: event[0])
 
 
 def _timed(
-    path: Path, events: list[tuple[int, int, Any]], division: int, start: float
-) -> Iterator[tuple[float, int, Any]]:
+    path: Path, events: list[tuple[int, _Track, Any]], division: int, start: float
+) -> Iterator[tuple[float, _Track, Any]]:
     """Events with seconds in place of ticks, the first tick at `start`."""
     fixed = _smpte(path, division) if division < 0 else 0.0
     seconds_per_tick = fixed or 0.5 / division  # 120 beats a minute, until a tempo is given

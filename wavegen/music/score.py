@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wavegen.errors import WavegenError
 
@@ -47,3 +47,9 @@ class Score:
     def duration_seconds(self) -> float:
         """From 0 to the end of the last note."""
         return max((note.end_seconds for note in self.notes), default=0.0)
+
+    def later(self, seconds: float) -> Score:
+        """The same notes, each so much later."""
+        if not seconds:
+            return self
+        return Score(tuple(replace(n, onset_seconds=n.onset_seconds + seconds) for n in self.notes))
