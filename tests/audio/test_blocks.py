@@ -101,3 +101,29 @@ def test_a_last_frame_that_is_not_whole_is_silent_or_not_too():
     found.add(np.zeros(90, np.float32))
     assert found.facts()["silence"] == 1
     assert found.rms_dbfs == -200
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+def test_blocks_cut_anew_are_of_one_size_and_hold_the_same(size):
+    frames = noise(1000, 2)
+    parts = [frames[:3], frames[3:3], frames[3:500], frames[500:]]
+    made = list(blocks.recut(parts, size))
+    assert {len(block) for block in made[:-1]} <= {size}
+    assert len(made) == -(-1000 // size)
+    np.testing.assert_array_equal(np.concatenate(made), frames)
+
+
+def test_mono_is_spread_over_channels_and_stereo_stays():
+    mono, both = noise(100), noise(100, 2)
+    np.testing.assert_array_equal(next(blocks.spread([mono], 2)), np.hstack([mono, mono]))
+    np.testing.assert_array_equal(next(blocks.spread([both], 2)), both)
+
+
+@pytest.mark.parametrize("size", [1, 700, 9001])
+def test_resampling_keeps_the_channels_apart_whatever_the_cuts(size):
+    frames = noise(9001, 2)
+    parts = (frames[i : i + size] for i in range(0, 9001, size))
+    made = np.concatenate(list(blocks.resample(parts, 44_100, 16_000)))
+    left = np.concatenate(list(blocks.resample([frames[:, :1]], 44_100, 16_000)))
+    np.testing.assert_array_equal(made[:, :1], left)
+    assert len(made) == round(9001 * 16_000 / 44_100)

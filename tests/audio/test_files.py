@@ -122,6 +122,56 @@ def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
         files.WavStream(tmp_path / "a.wav", 8000, "mp3")
 
 
+@pytest.mark.parametrize("format", ["wav16", "wav24", "float32", "flac"])
+def test_two_channels_are_written_and_come_back_as_frames(tmp_path, samples, format):
+    both = np.stack([samples, -samples / 2], axis=1)
+    files.write(tmp_path / "a", both, 16_000, format, PROVENANCE)
+    frames = files.Frames(tmp_path / "a")
+    assert (frames.sample_rate, frames.channels, frames.num_frames) == (16_000, 2, 9000)
+    assert frames.provenance == PROVENANCE
+    step = {"float32": 0.0, "wav24": 2**-22}.get(format, 2**-14)  # two steps of the format
+    for _ in range(2):  # they can be walked again
+        back = np.concatenate(list(frames))
+        assert back.dtype == np.float32
+        np.testing.assert_allclose(back, both, atol=step, rtol=0)
+
+
+def test_frames_keep_what_lies_beyond_full_scale(tmp_path):
+    sound = np.array([[4.0, 0.5], [-3.0, 0.25]])
+    soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")
+    np.testing.assert_array_equal(np.concatenate(list(files.Frames(tmp_path / "a.wav"))), sound)
+
+
+def test_frames_that_are_not_finite_are_counted_and_refused(tmp_path):
+    sound = np.full((200_000, 2), 0.5)
+    sound[[70_000, 199_999], 1] = np.nan, np.inf
+    soundfile.write(tmp_path / "a.wav", sound, 8000, "FLOAT")
+    given = []
+    with pytest.raises(WavegenError, match="2 NaN or infinite samples of 200000"):
+        given.extend(files.Frames(tmp_path / "a.wav"))
+    assert 0 < sum(map(len, given)) < 70_000
+
+
+@pytest.mark.parametrize("format", ["wav16", "flac"])
+def test_what_stood_there_stays_until_all_is_written(tmp_path, samples, format):
+    files.write(tmp_path / "a", samples, 8000)
+    before = (tmp_path / "a").read_bytes()
+
+    def stopped():
+        with files.whole(tmp_path / "a", 8000, format) as stream:
+            stream.write(samples[:100])
+            assert (tmp_path / "a").read_bytes() == before
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert (tmp_path / "a").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    with files.whole(tmp_path / "a", 8000, format, channels=2) as stream:
+        stream.write(np.zeros((50, 2)))
+    assert files.info(tmp_path / "a").frames == 50
+
+
 @needs_data
 def test_every_format_reads():
     formats = DATA / "formats"

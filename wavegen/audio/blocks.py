@@ -1,6 +1,8 @@
-"""Decoded frames made mono, resampled and looked at, block by block."""
+"""Decoded frames cut anew, spread, made mono, resampled and looked at, block by block."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -89,3 +91,50 @@ def _mean(
     for channel in range(2, frames.shape[1]):
         total += frames[:, channel]
     return total / np.float32(frames.shape[1])
+
+
+def recut(
+    blocks: Iterable[np.ndarray],  # [n, C] each
+    size: int,
+) -> Iterator[np.ndarray]:  # [size, C] each, the last may be shorter
+    """The same frames in blocks of one size, so that nothing can depend on how they came."""
+    kept: list[np.ndarray] = []
+    count = 0
+    for block in blocks:
+        kept.append(block)
+        count += len(block)
+        if count < size:
+            continue
+        joined = np.concatenate(kept)
+        whole = count // size * size
+        yield from np.split(joined[:whole], whole // size)
+        kept, count = [joined[whole:].copy()], count - whole
+    if count:
+        yield np.concatenate(kept)
+
+
+def spread(
+    blocks: Iterable[np.ndarray],  # [n, 1] or [n, C] each
+    channels: int,
+) -> Iterator[np.ndarray]:  # [n, C]
+    """Mono sound on every one of `channels`; what has as many already stays as it is."""
+    for block in blocks:
+        yield np.repeat(block, channels // block.shape[1], axis=1)
+
+
+def resample(
+    blocks: Iterable[np.ndarray],  # [n, C] float32 each
+    own_rate: int,
+    sample_rate: int,
+) -> Iterator[np.ndarray]:  # [m, C] float32
+    """Blocks at another rate, by soxr; the whole is as long in seconds, to the nearest sample."""
+    import soxr
+
+    stream, nothing = None, np.zeros((0, 0), np.float32)
+    for block in blocks:
+        if stream is None:
+            nothing = block[:0]
+            stream = soxr.ResampleStream(own_rate, sample_rate, block.shape[1], dtype="float32")
+        yield stream.resample_chunk(block)
+    if stream is not None:
+        yield stream.resample_chunk(nothing, last=True)

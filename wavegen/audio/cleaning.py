@@ -22,7 +22,7 @@ LOUDNESS_LUFS = -23.0  # the programme loudness of EBU R 128
 SHORTEST_LOUDNESS_SECONDS = 0.4  # a gating block of BS.1770
 LOWEST_LOUDNESS_RATE = 8000  # Hz; below, the weighting filter has no room
 NORMALIZE = ("none", "peak", "rms", "loudness")
-_OFFSET_SECONDS = 0.1  # whose mean is the offset that the high-pass starts from
+OFFSET_SECONDS = 0.1  # whose mean is the offset that the high-pass starts from
 
 Span = tuple[int, int]  # first sample, and the one after the last
 
@@ -104,10 +104,19 @@ def highpass_blocks(
     blocks: Iterable[np.ndarray],  # [n] float32 each
     sample_rate: int,
 ) -> Iterator[np.ndarray]:
-    """`highpass` of a recording that comes in blocks; the first must not be shorter than 0.1 s.
+    """`highpass` of a recording that comes in blocks; the first must not be shorter than 0.1 s."""
+    for filtered in without_lows(blocks, sample_rate):
+        yield np.clip(filtered, -1.0, 1.0).astype(np.float32)
+
+
+def without_lows(
+    blocks: Iterable[np.ndarray],  # [n] or [n, C] float32 each
+    sample_rate: int,
+) -> Iterator[np.ndarray]:  # the same shapes, float64
+    """Blocks without what lies below 20 Hz; the first must not be shorter than 0.1 s.
 
     A causal Butterworth filter of second order. It starts as if the mean of that time had
-    been there for ever, so that an offset does not become a thump.
+    been there for ever, so that an offset does not become a thump. Nothing is clipped.
     """
     from scipy import signal
 
@@ -118,10 +127,12 @@ def highpass_blocks(
             yield block
             continue
         if state is None:
-            offset = float(np.mean(block[: math.ceil(_OFFSET_SECONDS * sample_rate)]))
-            state = signal.sosfilt_zi(sections) * offset
-        filtered, state = signal.sosfilt(sections, block, zi=state)
-        yield np.clip(filtered, -1.0, 1.0).astype(np.float32)
+            # Copied, so that a channel's mean is summed as that of a mono sound is.
+            head = block[: math.ceil(OFFSET_SECONDS * sample_rate)].T.copy()
+            offset = np.mean(head, axis=-1)
+            state = np.multiply.outer(signal.sosfilt_zi(sections), offset)
+        filtered, state = signal.sosfilt(sections, block, axis=0, zi=state)
+        yield filtered
 
 
 def trim_silence(
@@ -194,7 +205,7 @@ def normalize(
 
 
 def loudness(
-    samples: np.ndarray,  # [T] float32
+    samples: np.ndarray,  # [T] or [T, C] float32
     sample_rate: int,
 ) -> float:
     """Integrated loudness in LUFS by ITU-R BS.1770-4; -inf where all is below its gate.
@@ -206,7 +217,7 @@ def loudness(
     check_loudness_rate(sample_rate)
     shortest = math.ceil(SHORTEST_LOUDNESS_SECONDS * sample_rate)
     if len(samples) < shortest:
-        samples = np.resize(samples, shortest)
+        samples = np.resize(samples, (shortest, *samples.shape[1:]))
     with np.errstate(divide="ignore", invalid="ignore"):  # of blocks that hold only zeros
         measured = pyloudnorm.Meter(sample_rate).integrated_loudness(samples.astype(np.float64))
     return float(measured) if math.isfinite(measured) else -math.inf

@@ -1,11 +1,16 @@
-"""Audio files: the only door to soundfile. Whatever libsndfile reads comes out mono."""
+"""Audio files: the only door to soundfile. Whatever libsndfile reads comes out mono.
+
+Only `Frames`, which mastering reads by, keeps the channels.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +92,7 @@ class Blocks:
         with _open(self.path) as file:
             header = _info(file)
             own = header.sample_rate
-            if own < LOWEST_RATE:
-                raise WavegenError(f"{self.path} is at {own} Hz; at least {LOWEST_RATE} are needed")
+            _refuse_rate(self.path, own)
             full_scale = blocks.FULL_SCALE
             if file.subtype in ("PCM_U8", "PCM_S8"):
                 full_scale = blocks.FULL_SCALE_8_BITS
@@ -96,7 +100,8 @@ class Blocks:
             for frames in _frames(file, self.path):
                 yield mono.push(frames)
             yield mono.end()
-        self._check(mono)
+        _refuse_empty(self.path, mono.num_frames)
+        _refuse_not_finite(self.path, mono.not_finite, mono.num_frames)
         self.facts |= {
             "sample_rate": own,
             "channels": header.channels,
@@ -107,14 +112,34 @@ class Blocks:
         if mono.num_frames < header.frames:
             self.facts["missing_frames"] = header.frames - mono.num_frames
 
-    def _check(self, mono: blocks.Mono) -> None:
-        if not mono.num_frames:
-            size = self.path.stat().st_size
-            beside = f", which announces none of its {size} bytes" if size > _HEADER_BYTES else ""
-            raise WavegenError(
-                f"{self.path} holds no samples, only a header{beside}", "at least one sample"
-            )
-        _refuse_not_finite(self.path, mono)
+
+class Frames:
+    """A sound file of any length as blocks of its frames, [n, C] float32, in order.
+
+    They come at the file's own rate with the channels it has, and beyond full scale where the
+    file goes there. `sample_rate`, `channels` and `num_frames` are what the header says; as in
+    `AudioInfo`, fewer frames may be there.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        header = info(path)
+        _refuse_rate(self.path, header.sample_rate)
+        self.sample_rate = header.sample_rate  # Hz
+        self.channels = header.channels
+        self.num_frames = header.frames
+        self.provenance = header.provenance
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        num_frames = not_finite = 0
+        with _open(self.path) as file:
+            for block in _frames(file, self.path):
+                num_frames += len(block)
+                not_finite += int(np.count_nonzero(~np.isfinite(block)))
+                if not not_finite:
+                    yield block
+        _refuse_empty(self.path, num_frames)
+        _refuse_not_finite(self.path, not_finite, num_frames)
 
 
 def decode(data: bytes, name: str) -> np.ndarray:  # [num_samples] float32
@@ -130,19 +155,37 @@ def decode(data: bytes, name: str) -> np.ndarray:  # [num_samples] float32
 
 def write(
     path: str | Path,
-    samples: np.ndarray,  # [T] float in [-1, 1]
+    samples: np.ndarray,  # [T] or [T, C] float in [-1, 1]
     sample_rate: int,
     format: str = "wav16",
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """A whole WAV (`wav16`, `wav24`, `float32`) or `flac` file, complete or not there at all."""
+    channels = samples.shape[1] if samples.ndim == 2 else 1
+    with whole(path, sample_rate, format, provenance, channels) as stream:
+        stream.write(samples)
+
+
+@contextmanager
+def whole(
+    path: str | Path,
+    sample_rate: int,
+    format: str = "wav16",
+    provenance: dict[str, Any] | None = None,
+    channels: int = 1,
+) -> Iterator[WavStream]:
+    """A stream whose file takes its place at `path` when all was written, and not before.
+
+    It is a WAV of the format named, or a `flac` of 16 bits. What stood at `path` stays until
+    then, and for good where the writing ends in an error.
+    """
     path = Path(path)
     make_room(path)
     beside = path.with_name(path.name + ".partial")
     try:
         wav_format = "wav16" if format == "flac" else format
-        with WavStream(beside, sample_rate, wav_format, provenance) as stream:
-            stream.write(samples)
+        with WavStream(beside, sample_rate, wav_format, provenance, channels) as stream:
+            yield stream
         if format == "flac":
             convert_flac(beside, path)
         else:
@@ -163,6 +206,7 @@ class WavStream:
         sample_rate: int,
         format: str = "wav16",
         provenance: dict[str, Any] | None = None,
+        channels: int = 1,
     ) -> None:
         import soundfile
 
@@ -171,11 +215,11 @@ class WavStream:
         self.path = Path(path)
         self._is_float = format == "float32"
         if provenance is not None:
-            _told(provenance)
+            told(provenance)
         make_room(self.path)
         try:
             self._file = soundfile.SoundFile(
-                self.path, "w", sample_rate, 1, FORMATS[format], format="WAV"
+                self.path, "w", sample_rate, channels, FORMATS[format], format="WAV"
             )
         except soundfile.LibsndfileError as error:
             raise _unwritable(self.path, error.error_string) from None
@@ -185,9 +229,9 @@ class WavStream:
 
     def write(
         self,
-        samples: np.ndarray,  # [T] float in [-1, 1]; whole-number formats clip
+        samples: np.ndarray,  # [T], or [T, C] of C channels, float in [-1, 1]
     ) -> None:
-        """Appends samples; they are in the file when this returns."""
+        """Appends samples, clipped in whole-number formats; then they are in the file."""
         import soundfile
 
         samples = np.asarray(samples, np.float32)
@@ -196,7 +240,11 @@ class WavStream:
             self._command(_UPDATE_HEADER)  # by itself it lags behind in float files
             self._file.flush()
         except soundfile.LibsndfileError as error:
-            raise _unwritable(self.path, error.error_string) from None
+            # libsndfile calls whatever the system says a "System error".
+            full = shutil.disk_usage(self.path.parent).free < _BLOCK
+            raise _unwritable(
+                self.path, "the disk is full" if full else error.error_string
+            ) from None
 
     def _command(self, number: int) -> None:
         import soundfile
@@ -311,11 +359,22 @@ def _info(file: Any) -> AudioInfo:
     )
 
 
-def _refuse_not_finite(path: Path, mono: blocks.Mono) -> None:
-    if mono.not_finite:
+def _refuse_rate(path: Path, sample_rate: int) -> None:
+    if sample_rate < LOWEST_RATE:
+        raise WavegenError(f"{path} is at {sample_rate} Hz; at least {LOWEST_RATE} are needed")
+
+
+def _refuse_empty(path: Path, num_frames: int) -> None:
+    if not num_frames:
+        size = path.stat().st_size
+        beside = f", which announces none of its {size} bytes" if size > _HEADER_BYTES else ""
+        raise WavegenError(f"{path} holds no samples, only a header{beside}", "at least one sample")
+
+
+def _refuse_not_finite(path: Path, not_finite: int, num_frames: int) -> None:
+    if not_finite:
         raise WavegenError(
-            f"{path} has {mono.not_finite} NaN or infinite samples of {mono.num_frames}",
-            "finite samples",
+            f"{path} has {not_finite} NaN or infinite samples of {num_frames}", "finite samples"
         )
 
 
@@ -330,7 +389,7 @@ def checked(
         raise WavegenError(f"{path} holds no samples", "at least one sample")
     mono = blocks.Mono(own_rate, sample_rate or own_rate)
     given = np.concatenate([mono.push(samples[:, None].astype(np.float32)), mono.end()])
-    _refuse_not_finite(path, mono)
+    _refuse_not_finite(path, mono.not_finite, mono.num_frames)
     counts = {"clipped": mono.clipped, "clipped_runs": mono.clipped_runs}
     return given, {"sample_rate": own_rate, "channels": 1, **counts}
 
@@ -339,10 +398,11 @@ def _sign(file: Any, provenance: dict[str, Any] | None) -> None:
     """Provenance into a file just opened: its strings must stand before the samples."""
     file.software = f"wavegen {__version__}"
     if provenance is not None:
-        file.comment = _told(provenance)
+        file.comment = told(provenance)
 
 
-def _told(provenance: dict[str, Any]) -> str:
+def told(provenance: dict[str, Any]) -> str:
+    """What a file says of its making; WavegenError where that is too long."""
     text = json.dumps(provenance, sort_keys=True)
     if len(text) > MAX_PROVENANCE:
         raise WavegenError(
