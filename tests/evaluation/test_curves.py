@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from wavegen.evaluation import curves
+from wavegen.evaluation import curves, plots
 
 
 def write(run, entries):
@@ -33,12 +33,22 @@ def test_a_run_is_drawn_with_its_validations(tmp_path):
         [{"step": 4, "bits_per_sample": 8.0}],
         [{"step": 4, "bits_per_sample": 8.0}, {"step": 8, "bits_per_sample": None}],
         [{"step": 4, "bits_per_sample": None}, {"step": 4, "validation_bits_per_sample": 7.0}],
+        [{"step": 4, "bits_per_sample": "many"}, {"step": 8, "bits_per_sample": 8}],
     ],
 )
 def test_a_run_that_has_just_begun_is_drawn(tmp_path, entries):
     write(tmp_path, entries)
     assert curves.draw(tmp_path / "loss.png", tmp_path)
     assert image.imread(tmp_path / "loss.png").std() > 0
+
+
+def test_its_title_is_the_runs_name_or_what_is_asked_for(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(plots, "write", lambda _, figure: titles.append(figure.axes[0].get_title()))
+    write(tmp_path, [{"step": 4, "bits_per_sample": 8.0}])
+    curves.draw(tmp_path / "loss.png", tmp_path)
+    curves.draw(tmp_path / "loss.png", tmp_path, "$mine$")
+    assert titles == [tmp_path.name, "$mine$"]
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path):

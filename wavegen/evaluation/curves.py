@@ -22,11 +22,11 @@ SETTLED = 0.02  # share of the steps that the axis need not show: what a beginni
 Curve = tuple[np.ndarray, np.ndarray]  # [N] steps, [N] bits per sample
 
 
-def draw(path: Path, run: Path) -> bool:
+def draw(path: Path, run: Path, title: str = "") -> bool:
     """Writes the figure of a run from its metrics.jsonl; False where that has nothing to show.
 
     Single steps are faint, their running mean is plain. A step whose loss was no number is
-    left out.
+    left out. Without a title it has the run's name.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def draw(path: Path, run: Path) -> bool:
     _draw_training(axes, training)
     _draw_validation(axes, validation)
     axes.set(xlabel="step", ylabel="bits per sample")
-    axes.set_title(run.absolute().name, parse_math=False)
+    axes.set_title(title or run.absolute().name, parse_math=False)
     axes.set_xlim(0, max(1.0, *training[0], *validation[0]))
     axes.set_ylim(*_limits(training, validation))
     axes.grid(alpha=0.25)
@@ -64,7 +64,7 @@ def smooth(values: np.ndarray, width: int) -> np.ndarray:  # [N] to [N]
 
 
 def _curve(entries: list[dict], name: str) -> Curve:
-    points = [(e["step"], e[name]) for e in entries if e.get(name) is not None]
+    points = [(e["step"], e[name]) for e in entries if isinstance(e.get(name), int | float)]
     known = np.array([p for p in points if math.isfinite(p[1])], np.float64).reshape(-1, 2)
     return known[:, 0], known[:, 1]
 

@@ -18,7 +18,7 @@ from wavegen.data.batches import Batch
 from wavegen.data.corpus import Split
 from wavegen.model.network import Trained
 from wavegen.sampling import blocks, precision
-from wavegen.sampling.blocks import Stretch
+from wavegen.sampling.request import Stretch
 from wavegen_kernels import divergence
 
 YARDSTICK = "float32"

@@ -15,7 +15,7 @@ from wavegen.data.corpus import Corpus, Split
 from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
 from wavegen.sampling import health, precision, sampler
-from wavegen.sampling.sampler import Draws, Request
+from wavegen.sampling.request import Draws, Request
 
 PARTS = 4  # notes, or voices, in one sound
 HELD = 0.75  # share of its part that a note is held
