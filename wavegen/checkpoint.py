@@ -27,6 +27,7 @@ import orbax.checkpoint as ocp
 from wavegen import config as configs
 from wavegen.config import Config, Vocabulary
 from wavegen.errors import WavegenError
+from wavegen.heard import Heard
 from wavegen.model import network
 from wavegen.model.network import Trained
 
@@ -55,6 +56,7 @@ class About(NamedTuple):
     vocabulary: Vocabulary
     source: Source | None = None  # None: it is older than that
     bits_per_sample: float | None = None  # of a validation at its step; None: there was none
+    heard: Heard | None = None  # in training; None: it is older than that
 
 
 class Loaded(NamedTuple):
@@ -114,6 +116,7 @@ def write(
         "vocabulary": about.vocabulary.to_dict(),
         "corpus": about.source and about.source._asdict(),
         "bits_per_sample": about.bits_per_sample,
+        "heard": about.heard and about.heard.to_dict(),
         "checksums": {name: checksums(trees[name]) for name in ARRAYS},
     }
     items = {name: ocp.args.StandardSave(trees[name]) for name in ARRAYS}
@@ -191,6 +194,7 @@ def _about(run: Path, step: int) -> tuple[About, dict[str, Any]]:
             Vocabulary.from_dict(told["vocabulary"]),
             told["corpus"] and Source(**told["corpus"]),
             told["bits_per_sample"],
+            Heard.from_dict(told["heard"]) if told.get("heard") else None,
         )
         return found, dict(told["checksums"])
 
@@ -221,7 +225,8 @@ def load(
             restored = _restore(run, candidate, {"ema": shapes}, sums)
             for words in errors:
                 on_damage(f"checkpoint passed over: {words}")
-            return Trained(told.config, told.vocabulary, graphdef, restored["ema"], candidate)
+            known = (told.config, told.vocabulary, graphdef, restored["ema"])
+            return Trained(*known, candidate, told.heard)
         except _Damaged as error:
             errors.append(f"step {candidate}: {error}")
     raise _none_good(run, errors)

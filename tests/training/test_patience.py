@@ -36,7 +36,7 @@ def course(monkeypatch, tiny):
     config, told = replace(tiny, training=plan), []
 
     def split(graphdef, params, *_):
-        return Evaluation(COURSE[min(len(told), len(COURSE) - 1)], 0.5, 1)
+        return Evaluation(COURSE[min(len(told), len(COURSE) - 1)], 0.5, 1, (0.0, 9.0))
 
     monkeypatch.setattr(evaluate, "split", split)
     return config, told

@@ -22,10 +22,10 @@ CHUNK_SAMPLES = 2048
 class Score(NamedTuple):
     """Sums over the samples that carry weight; divide by `weight` for means."""
 
-    nats: Array  # float32 scalar
-    hits: Array  # float32 scalar: how often the likeliest code was the true one
-    weight: Array  # float32 scalar
-    objective: Array  # float32 scalar: what training lowers; `nats` but for label smoothing
+    nats: Array  # float32 scalar, as all of them; [N] where they are of N parts
+    hits: Array  # how often the likeliest code was the true one
+    weight: Array
+    objective: Array  # what training lowers; `nats` but for label smoothing
 
 
 def score(
@@ -35,6 +35,17 @@ def score(
     weights: Array,  # [B, T] float32
     smoothing: float = 0.0,
 ) -> Score:
+    """The sums of `score_parts`."""
+    return jax.tree.map(jnp.sum, score_parts(wavenet, hidden, codes, weights, smoothing))
+
+
+def score_parts(
+    wavenet: WaveNet,
+    hidden: Hidden,  # of [B, T] samples
+    codes: Array,  # [B, T] int32
+    weights: Array,  # [B, T] float32
+    smoothing: float = 0.0,
+) -> Score:  # of N parts of CHUNK_SAMPLES samples, row after row
     """Cross-entropy of the true codes, computed in float32, chunk by chunk.
 
     The objective's targets are smoothed labels: the share `smoothing` of them asks for all codes
@@ -61,7 +72,7 @@ def score(
 
     weights = jnp.pad(jnp.reshape(weights, -1), (0, fill)).reshape(-1, CHUNK_SAMPLES)
     parts = (*jax.tree.map(parted, (hidden, codes)), weights)
-    return jax.tree.map(jnp.sum, jax.lax.map(one, parts))
+    return jax.lax.map(one, parts)
 
 
 def _is_likeliest(logits: Array, codes: Array) -> Array:  # [N, V], [N] -> [N] bool

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from wavegen.config import Config, Vocabulary
+from wavegen.heard import Heard
 from wavegen.model.conditioner import Carry, Conditioner
 from wavegen.model.wavenet import WaveNet
 from wavegen_kernels import predictor
@@ -26,7 +27,7 @@ class Inputs(NamedTuple):
 
     codes: Array  # [B, (X+F)*P] int32
     notes: Array  # [B, X+F, 256] float32, or [B, X+F, 0]
-    labels: Array  # [B, number of labels] int32
+    labels: Array  # [B, number of labels] int32, or [B, number of values] float32 shares
     valid: Array  # [B, X+F] float32
     periods: Array  # [B, X+F] float32 samples; read by a periodic predictor
     acoustics: Array  # [B, X+F, D] float32: see wavegen.audio.signals; D = 0 where unheard
@@ -218,3 +219,4 @@ class Trained:
     graphdef: nnx.GraphDef
     params: Params
     step: int  # of the training, when these parameters were saved
+    heard: Heard | None = None  # in training; None where the checkpoint is older than that

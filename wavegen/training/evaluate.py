@@ -29,6 +29,8 @@ class Evaluation(NamedTuple):
     bits_per_sample: float
     accuracy: float  # share of samples whose likeliest code was the true one
     num_samples: int
+    # Of parts of 2048 samples, all but the lowest and the highest hundredth: nats per sample.
+    nats: tuple[float, float]
 
 
 def split(
@@ -44,16 +46,21 @@ def split(
     With `max_seconds`, a recording longer than its share is heard from its start only.
     """
     indices, longest = _choose(recordings.lengths, config, max_seconds)
-    totals = np.zeros(3)
+    totals, parts = np.zeros(3), [np.zeros(0)]
     groups = _groups(indices)
     fresh = network.assemble(graphdef, params).initial_state(len(groups[0]))
     for group in groups:
         state = fresh
         for batch in _chunks(recordings, group, len(groups[0]), config, vocabulary, longest):
             score, state = _chunk(graphdef, params, batch, state)
-            totals += np.array([float(part) for part in (score.nats, score.hits, score.weight)])
+            found = np.array([score.nats, score.hits, score.weight], np.float64)  # [3, parts]
+            totals += found.sum(axis=1)
+            whole = found[2] == loss.CHUNK_SAMPLES
+            parts.append(found[0, whole] / loss.CHUNK_SAMPLES)
     nats, hits, weight = totals.tolist()
-    return Evaluation(loss.bits(nats / weight), hits / weight, int(weight))
+    each = np.concatenate(parts)
+    low, high = np.percentile(each if len(each) else [nats / weight], (1, 99)).tolist()
+    return Evaluation(loss.bits(nats / weight), hits / weight, int(weight), (low, high))
 
 
 def seconds(
@@ -139,4 +146,4 @@ def _chunk(
         batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
     )
     hidden, state = net.hidden(inputs, state)
-    return loss.score(net.wavenet, hidden, batch.codes, batch.weights), state
+    return loss.score_parts(net.wavenet, hidden, batch.codes, batch.weights), state

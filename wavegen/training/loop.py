@@ -18,9 +18,10 @@ import jax
 import numpy as np
 from flax import nnx
 
+from wavegen import checkpoint
 from wavegen.checkpoint import About, Source
 from wavegen.config import Config
-from wavegen.data import augmentation, batches, entropy
+from wavegen.data import augmentation, batches, entropy, hearing
 from wavegen.data import plan as plans
 from wavegen.data.batches import Batch
 from wavegen.data.corpus import Corpus
@@ -78,7 +79,9 @@ def train(
     devices.check(config.training.batch_size, mesh, config.training.microbatches)
     heard = augmentation.widened(corpus.vocabulary, config.augmentation)
     corpus = replace(corpus, vocabulary=heard)
-    about = About(config, heard, Source(str(corpus.path), corpus.digest))
+    source = Source(str(corpus.path), corpus.digest)
+    sound = hearing.measure(corpus.splits["train"], corpus.sample_rate)
+    about = About(config, heard, source, heard=sound)
     graphdef, params = network.create(config, heard, config.training.seed)
     begun = inheritance.begin(run, init_from, config, heard, params)
     with folder.held(run):
@@ -100,6 +103,7 @@ def train(
             closing(saving.Writer(run, config.training)) as writer,
             feed.prefetched(corpus, config, range(first, config.training.steps), mesh) as ready,
         ):
+            about = _going_on(about, run, first)
             step = partial(compiled(mesh), config, graphdef)
             tell = (on_log, on_validation, on_note, on_sample)
             loop = _Loop(config, corpus, about, graphdef, step, writer, journal, *tell)
@@ -107,6 +111,14 @@ def train(
                 return Outcome(first, False, loop.best()[1])
             on_note(f"training on {devices.describe(mesh)}; compiling the step ...")
             return loop.run(state, ready, wish)
+
+
+def _going_on(about: About, run: Path, step: int) -> About:
+    """The same, with what the validation before the checkpoint of that step found, if any."""
+    before = checkpoint.about(run, step) if step else None
+    if about.heard is None or before is None or before.heard is None:
+        return about
+    return about._replace(heard=replace(about.heard, nats=before.heard.nats))
 
 
 def _journal(
@@ -134,7 +146,7 @@ class _Loop(NamedTuple):
     def run(self, state: TrainState, ready: feed.Ready, wish: interruption.Wish) -> Outcome:
         """Steps until the end or until there is a wish for it; saves on the way and at the end."""
         plan = self.config.training
-        step, bits, signal, last = int(state.step), None, 0, False
+        step, found, signal, last = int(state.step), None, 0, False
         shape, meter = None, Meter(self.config, self.journal.tally, step)
         for batch in meter.batches(ready):
             state, metrics = self.advance(state, batch)
@@ -151,8 +163,8 @@ class _Loop(NamedTuple):
             best = False
             if step % plan.validate_every == 0 or last:
                 before = self.best()[1]
-                bits = self._validate(step, state)
-                best = bits is not None and bits < before
+                found = self._validate(step, state)
+                best = found is not None and found.bits_per_sample < before
                 meter.restart(step)
                 last = last or self.is_exhausted()
             self.writer.check()
@@ -160,15 +172,15 @@ class _Loop(NamedTuple):
             if saving.is_due(step, plan) or best or last or signal:
                 meter.settle()
                 if last or signal or not meter.tally.astray_in_a_row:
-                    fresh = bits if step % plan.validate_every == 0 or last else None
-                    self._save(step, state, fresh, meter.tally)
+                    is_fresh = step % plan.validate_every == 0 or last
+                    self._save(step, state, found, is_fresh, meter.tally)
             if plan.sample_every and step % plan.sample_every == 0 and not signal:
                 self._sample(step, state)
                 meter.restart(step)
             if last or signal:
                 break
         signal = 0 if last else signal
-        return Outcome(step, signal != 0, bits, signal)
+        return Outcome(step, signal != 0, found and found.bits_per_sample, signal)
 
     def is_exhausted(self) -> bool:
         """Whether patience is at its end, which is said; the first process's decides for all."""
@@ -197,7 +209,7 @@ class _Loop(NamedTuple):
             return 0
         return devices.highest(wish.signal)
 
-    def _validate(self, step: int, state: TrainState) -> float | None:
+    def _validate(self, step: int, state: TrainState) -> evaluate.Evaluation | None:
         if not self.corpus.has_validation:
             return None
         found = evaluate.split(
@@ -211,12 +223,25 @@ class _Loop(NamedTuple):
         entry = Validation(step, found.bits_per_sample, found.accuracy)
         self.journal.validation(entry)
         self.on_validation(entry)
-        return found.bits_per_sample
+        return found
 
-    def _save(self, step: int, state: TrainState, bits: float | None, tally: Tally) -> None:
+    def _save(
+        self,
+        step: int,
+        state: TrainState,
+        found: evaluate.Evaluation | None,  # by the newest validation
+        is_fresh: bool,  # whether that was at this step
+        tally: Tally,
+    ) -> None:
         self.journal.saved(step, tally)
         trees = {"params": state.params, "ema": state.ema, "optimizer": state.optimizer}
-        self.writer.save(step, trees, self.about._replace(bits_per_sample=bits))
+        about = self.about
+        if found is not None and about.heard is not None:
+            about = about._replace(
+                bits_per_sample=found.bits_per_sample if is_fresh else None,
+                heard=replace(about.heard, nats=found.nats),
+            )
+        self.writer.save(step, trees, about)
 
     def _sample(self, step: int, state: TrainState) -> None:
         # Copied, since the next step gives the state's memory away; onto one device.
