@@ -30,7 +30,7 @@ from wavegen.model import loss, network  # noqa: E402
 from wavegen.model.network import Inputs, Params, Trained  # noqa: E402
 from wavegen.music.score import Score  # noqa: E402
 from wavegen.sampling import sampler  # noqa: E402
-from wavegen.sampling.blocks import Draws, Request  # noqa: E402
+from wavegen.sampling.request import Draws, Request  # noqa: E402
 from wavegen.training import step as training  # noqa: E402
 from wavegen_kernels import predictor  # noqa: E402
 from wavegen_kernels.bench import record as records  # noqa: E402

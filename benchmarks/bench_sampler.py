@@ -22,7 +22,7 @@ from wavegen.model import network
 from wavegen.model.network import Trained
 from wavegen.music.score import Score
 from wavegen.sampling import blocks, sampler
-from wavegen.sampling.blocks import Draws, Request
+from wavegen.sampling.request import Draws, Request
 from wavegen_kernels import backends
 from wavegen_kernels.generate import numba_cpu
 
@@ -59,7 +59,8 @@ def _trained(signals: tuple[str, ...], channels: int) -> Trained:
 def _stream(trained: Trained, precision: str, frames: int) -> Iterator[np.ndarray]:
     def blocks_of(frames: int) -> Iterator[np.ndarray]:
         request = Request(frames, (Score(),), np.zeros((1, 0), np.int32), np.zeros(1, np.int64))
-        return sampler.stream(trained, request, Draws(), "numba_cpu", precision)
+        made = sampler.stream(trained, request, Draws(), "numba_cpu", precision)
+        return (block.codes for block in made)
 
     list(blocks_of(20))  # compiles
     return blocks_of(frames)

@@ -9,32 +9,49 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {  # room: what it may import besides itself; "*" is everything
     "wavegen.errors": set(),
     "wavegen.config": {"wavegen.errors"},
-    "wavegen.audio": {"wavegen.errors", "wavegen.config"},
+    "wavegen.heard": set(),
+    "wavegen.curves": {"wavegen.errors"},
+    "wavegen.audio": {"wavegen.errors", "wavegen.config", "wavegen.curves"},
     "wavegen.music": {"wavegen.errors", "wavegen.config"},
-    "wavegen.data": {"wavegen.audio", "wavegen.music", "wavegen.config", "wavegen.errors"},
-    "wavegen.model": {"wavegen_kernels", "wavegen.config"},
-    "wavegen.checkpoint": {"wavegen.model", "wavegen.config", "wavegen.errors"},
+    "wavegen.data": {
+        "wavegen.audio", "wavegen.music", "wavegen.heard", "wavegen.config", "wavegen.errors",
+    },
+    "wavegen.model": {"wavegen_kernels", "wavegen.heard", "wavegen.config"},
+    "wavegen.checkpoint": {"wavegen.model", "wavegen.heard", "wavegen.config", "wavegen.errors"},
     "wavegen.training": {
         "wavegen.data", "wavegen.model", "wavegen.checkpoint", "wavegen.config", "wavegen.errors",
     },
     # Beyond the design's table: sound is decoded and measured where it is mixed.
     "wavegen.sampling": {
-        "wavegen.model", "wavegen.audio", "wavegen.music", "wavegen_kernels", "wavegen.config",
-        "wavegen.errors",
+        "wavegen.model", "wavegen.audio", "wavegen.music", "wavegen.heard", "wavegen_kernels",
+        "wavegen.curves", "wavegen.config", "wavegen.errors",
     },
     # Beyond the design's table: what is evaluated is a network, on a corpus.
     "wavegen.evaluation": {
         "wavegen.audio", "wavegen.music", "wavegen.data", "wavegen.model", "wavegen.sampling",
         "wavegen.training", "wavegen_kernels", "wavegen.config", "wavegen.errors",
     },
+    "wavegen.continuation": {
+        "wavegen.sampling", "wavegen.music", "wavegen.model", "wavegen.checkpoint",
+        "wavegen.curves", "wavegen.errors",
+    },
+    # The Python interface: a model from a run folder, and what sampling and audio do with it.
+    "wavegen.generator": {
+        "wavegen.sampling", "wavegen.audio", "wavegen.music", "wavegen.model",
+        "wavegen.checkpoint", "wavegen.curves", "wavegen.errors",
+    },
     "wavegen.cli": {"*"},
     "wavegen.__main__": {"wavegen.cli"},
     "wavegen_kernels": set(),
 }  # fmt: skip
-WITHOUT_JAX = {"wavegen.errors", "wavegen.config", "wavegen.audio", "wavegen.music", "wavegen.data"}
+WITHOUT_JAX = {
+    "wavegen.errors", "wavegen.config", "wavegen.heard", "wavegen.curves", "wavegen.audio",
+    "wavegen.music", "wavegen.data",
+}  # fmt: skip
 DOORS = {  # third-party package: the only modules that may import it
     "soundfile": {"wavegen.audio.files", "wavegen.cli.doctor"},
     "mido": {"wavegen.music.midi"},
+    "sounddevice": {"wavegen.audio.speaker"},
     "orbax": {"wavegen.checkpoint"},
     "tomllib": {"wavegen.config"},
     "tensorboard": {"wavegen.training.events"},

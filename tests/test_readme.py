@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+import mido
 import pytest
 
 from wavegen.audio import files
@@ -47,12 +48,30 @@ def nsynth_notes(folder):
     (folder / "examples.json").write_text(json.dumps(entries))
 
 
+def song(path):
+    """Three notes of a piano."""
+    file = mido.MidiFile(type=0)
+    track = mido.MidiTrack()
+    for pitch in (52, 55, 90):
+        track.append(mido.Message("note_on", note=pitch, velocity=90, time=0))
+        track.append(mido.Message("note_off", note=pitch, time=240))
+    file.tracks.append(track)
+    file.save(path)
+
+
+def examples():
+    """The Python code of the README, block by block."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [part.partition("```")[0] for part in text.split("```python\n")[1:]]
+
+
 @pytest.mark.slow
 def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cost, "ENOUGH_SECONDS", 0.0)
     recordings(tmp_path / "my_recordings")
     nsynth_notes(tmp_path / "nsynth-train")
+    song(tmp_path / "song.mid")
     seen = []
     for command in commands():
         words = shlex.split(command)[1:]
@@ -69,7 +88,12 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
             app.main(words)
         assert end.value.code == 0, (command, capsys.readouterr().err)
         seen.append(words[0])
-    assert {"prepare", "train", "generate"} <= set(seen)
+    assert {"prepare", "train", "generate", "play", "master", "plot"} <= set(seen)
+    found = {}
+    for code in examples():  # with the run that the commands have trained
+        exec(code, found)
+    assert found["note"].shape == (16_000,)
+    assert found["song"].shape[1] == 2
     assert files.read("new.wav")[1] == 16_000
     assert len(list(Path("scale").glob("*.wav"))) == 13
 

@@ -144,7 +144,7 @@ WRONG = [
     (GENERATE + "--out o.wav --format mp3", ["--format mp3", "wav16, wav24, float32, flac"]),
     (GENERATE + "--out o.wav --format flac", ["o.wav does not go with --format flac"]),
     (GENERATE + "--out o.wav --num 2", ["o.wav is one file, but 2 sounds"]),
-    (GENERATE + "--out o.wav --label instrument=kazoo", ["no such instrument", "organ"]),
+    (GENERATE + "--out o.wav --label instrument=kazoo", ["knows no instrument 'kazoo'", "organ"]),
     (GENERATE + "--out o.wav --label tone=dark", ["knows no label 'tone'", "instrument"]),
     (GENERATE + "--out o.wav --label tone", ["--label tone", "KEY=VALUE"]),
     (GENERATE + "--out o.wav --velocity 0", ["--velocity 0", "1 to 127"]),

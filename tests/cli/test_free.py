@@ -2,14 +2,13 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from wavegen import checkpoint
 from wavegen.audio import files
-from wavegen.cli import takes
-from wavegen.cli.takes import Take
-from wavegen.sampling import blocks
+from wavegen.music.score import Score
+from wavegen.sampling import asking
+from wavegen.sampling import request as requests
 
 DROPPED = ("--set", "training.condition_dropout=0.5", "--set", "training.crop_samples=256")
 HEARD = ("--set", 'conditioner.signals=["notes", "f0_loudness"]')
@@ -56,13 +55,11 @@ def test_a_model_that_never_did_without_still_wants_a_pitch(run, tmp_path, waveg
 def test_playing_without_conditioning_hears_what_dropped_windows_heard(free_run):
     # tests/training/test_step.py says that those are zeros and unknown labels.
     trained = checkpoint.load(free_run)
-    labels, said = takes.no_labels(trained)
-    assert said == {}
-    take = Take(free_run / "x.wav", 0, None, None, None)
-    request = takes.make_request(trained, [take], labels, np.zeros(0, np.float32), 0.2)
-    assert (request.labels == -1).all()
-    assert request.labels.shape == (1, 1)
-    stretches = list(blocks.stretches(trained, request, cuts=True))
+    labels = asking.unknown_labels(trained)
+    request = asking.request(trained, [Score()], labels, [0], 0.2)
+    assert request.labels.shape == (1, len(trained.vocabulary.labels["instrument"]))
+    assert not request.labels.any()
+    stretches = list(requests.stretches(trained.config, request, cuts=True))
     assert sum(stretch.num_frames for stretch in stretches) == request.num_frames
     for stretch in stretches:
         assert stretch.notes.shape[-1] == 256

@@ -9,7 +9,9 @@ import wavegen as package
 from wavegen.data import LAYOUT_NAMES
 from wavegen.data.layouts import LAYOUTS
 
-VERBS = ("demo", "prepare", "train", "generate", "evaluate", "info", "doctor")
+VERBS = (
+    "demo", "prepare", "train", "generate", "play", "master", "evaluate", "plot", "info", "doctor",
+)  # fmt: skip
 
 
 def test_help_names_every_verb(wavegen):

@@ -12,7 +12,7 @@ from wavegen.model import network
 from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
 from wavegen.sampling import sampler
-from wavegen.sampling.blocks import Draws, Request
+from wavegen.sampling.request import Draws, Request
 from wavegen.training import loop
 
 RATE, MINUTES = 16_000, 10

@@ -7,7 +7,7 @@ import pytest
 
 from wavegen.errors import BackendError
 from wavegen.sampling import precision, sampler
-from wavegen.sampling.blocks import Draws
+from wavegen.sampling.request import Draws
 from wavegen_kernels.cpu import machine
 
 

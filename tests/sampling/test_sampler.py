@@ -5,60 +5,25 @@ precisions are compared with the logits that the kernels themselves give for the
 """
 
 import dataclasses
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavegen.config import (
-    ACOUSTIC,
-    Audio,
-    Conditioner,
-    Config,
-    Model,
-    Predictor,
-    Training,
-    Vocabulary,
-)
+from tests.sampling.networks import FRAMES, NETWORKS, make, request_of, row
 from wavegen.errors import BackendError, WavegenError
 from wavegen.model import network
-from wavegen.model.network import Inputs, Trained
+from wavegen.model.network import Inputs
+from wavegen.music import frames
 from wavegen.music.score import Note, Score
-from wavegen.sampling import blocks, sampler
-from wavegen.sampling.blocks import Draws, Request
+from wavegen.sampling import blocks, loop, sampler
+from wavegen.sampling import request as requests
+from wavegen.sampling.request import Draws
 from wavegen_kernels import random, weights
 from wavegen_kernels.generate import api
 
-VOCABULARY = Vocabulary(labels={"instrument": ("bell", "organ"), "room": ("hall",)})
-PREDICTOR = Predictor(order=5, window=40, refit=4, floor=0.5)
-# Conditioner, taps of every convolution, predictor.
-NETWORKS = {
-    "none": (Conditioner(), 3, Predictor()),
-    "notes and labels": (
-        Conditioner(("notes",), ("instrument", "room"), "lstm", 6, 5),
-        2,
-        PREDICTOR,
-    ),
-    "past": (Conditioner(("past",), (), "lstm", 6, 5), 2, Predictor()),
-    "periodic": (
-        Conditioner(("notes",), ("instrument",), "lstm", 6, 5),
-        2,
-        Predictor(order=6, follows="notes", window=40, floor=0.5),
-    ),
-    "sound": (
-        Conditioner(("mel", "f0_loudness"), (), "lstm", 6, 5),
-        2,
-        Predictor(order=6, follows="f0", window=40, floor=0.5),
-    ),
-    "all": (
-        Conditioner(("notes", "past", "mfcc"), ("instrument", "room"), "gru", 6, 5),
-        3,
-        PREDICTOR,
-    ),
-}
-FRAMES = 12
 # float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
 TOLERANCE = 2e-5
 # Logits that differ by TOLERANCE move a cumulative probability by at most as much at the
@@ -67,62 +32,11 @@ TOLERANCE = 2e-5
 TIE = 1e-4
 
 
-@cache
-def make(name):
-    """A network of random weights; at 1000 Hz and 8 samples a frame, a block is 31 frames."""
-    conditioner, kernel_size, predictor = NETWORKS[name]
-    config = Config(
-        audio=Audio(sample_rate=1000),
-        model=Model(8, 12, 10, 3, 2, kernel_size, hop_length=8, predictor=predictor),
-        conditioner=conditioner,
-        training=Training(crop_samples=16),
-    )
-    graphdef, params = network.create(config, VOCABULARY, seed=0)
-    return Trained(config, VOCABULARY, graphdef, params, 0)
-
-
-def request_of(trained, batch=3, frames=FRAMES, seed=0):
-    rng = np.random.default_rng(seed)
-    conditioner = trained.config.conditioner
-    width = sum(ACOUSTIC[name] for name in conditioner.acoustic)
-    acoustics = np.random.default_rng(seed).normal(0, 1, (batch, frames, width))
-    if "f0_loudness" in conditioner.acoustic:  # the last of them; below 0 there is no pitch
-        acoustics[..., -2] = np.random.default_rng(seed).uniform(-20, 80, (batch, frames))
-    return Request(
-        num_frames=frames,
-        scores=tuple(melody(rng, frames * trained.config.frame_seconds) for _ in range(batch)),
-        labels=rng.integers(-1, 1, (batch, len(conditioner.labels))).astype(np.int32),
-        streams=np.arange(batch) + 3,
-        acoustics=acoustics,
-    )
-
-
-def melody(rng, seconds):
-    """Five notes of any pitch and loudness that begin within the time."""
-    onsets, durations = rng.uniform(0.01, seconds, (2, 5))
-    pitches, velocities = rng.integers(1, 128, (2, 5)).tolist()
-    return Score(tuple(map(Note, onsets, durations, pitches, velocities)))
-
-
 def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
-    notes = blocks._notes(trained, request, 0, request.num_frames)
-    acoustics = blocks._acoustics(trained, request, 0, request.num_frames)
-    periods = blocks._periods(trained, request, 0, acoustics)
-    valid = np.ones(notes.shape[:2], np.float32)
-    return Inputs(codes, notes, request.labels, valid, periods, acoustics)
-
-
-def row(request, index):
-    """The request for one stream of it, alone."""
-    at = slice(index, index + 1)
-    return dataclasses.replace(
-        request,
-        scores=request.scores[at],
-        labels=request.labels[at],
-        streams=request.streams[at],
-        acoustics=request.acoustics[at],
-    )
+    (whole,) = requests.stretches(trained.config, request, cuts=True, block=request.num_frames)
+    valid = np.ones(whole.periods.shape, np.float32)
+    return Inputs(codes, whole.notes, request.labels, valid, whole.periods, whole.acoustics)
 
 
 def generate(trained, request, draws, precision="float32", backend="auto"):
@@ -157,7 +71,8 @@ def uniforms(request, draws, num_samples):
 
 def by_the_kernels(trained, request, codes, precision):
     """float64 [B, T, V]: what the kernels say of these codes in a precision."""
-    known = blocks.stretches(trained, dataclasses.replace(request, forced=codes), cuts=True)
+    forced = dataclasses.replace(request, forced=codes)
+    known = requests.stretches(trained.config, forced, cuts=True)
     rows = blocks.logits(trained, request.labels, known, "numba_cpu", [precision])
     return np.concatenate([each[precision] for each in rows], axis=1).astype(np.float64)
 
@@ -206,13 +121,15 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
 
     net, stack = (
         network.assemble(trained.graphdef, trained.params),
-        blocks.export(trained, "numba_cpu"),
+        loop.export(trained, "numba_cpu"),
     )
     step, carry = weights.initial_state(stack, 2), net.initial_carry(2)
     before = jnp.full((2, P), net.silence, jnp.int32)
     for f in range(8):
         now = jnp.asarray(codes[:, f * P : (f + 1) * P])
-        notes = blocks._notes(trained, request, f, 1)
+        notes = np.stack(
+            [frames.notes(score, 1, trained.config.frame_seconds, f) for score in request.scores]
+        )
         unheard = jnp.zeros((2, 1, 0))
         one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), jnp.zeros((2, 1)), unheard)
         carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
@@ -228,7 +145,8 @@ def test_the_predictor_hears_the_periods_of_the_notes_in_samples():
     trained = make("periodic")
     score = Score((Note(0.016, 0.01, 69, 90), Note(0.05, 9.0, 57, 90)))
     request = dataclasses.replace(request_of(trained, batch=1), scores=(score,))
-    heard = np.concatenate([p.periods for p in blocks.stretches(trained, request, True)], axis=1)
+    parts = requests.stretches(trained.config, request, cuts=True)
+    heard = np.concatenate([part.periods for part in parts], axis=1)
     expected = [0] * 2 + [1000 / 440] * 4 + [1000 / 220] * (FRAMES - 6)
     np.testing.assert_allclose(heard[0, :FRAMES], expected, rtol=1e-6)
 
@@ -250,10 +168,13 @@ def test_how_time_is_cut_into_blocks_changes_nothing(name, monkeypatch):
     trained, draws = make(name), Draws(7, 0.7)
     request = request_of(trained)
     whole = generate(trained, request, draws)
-    for frames in (1, 5):
-        monkeypatch.setattr(blocks, "BLOCK_SECONDS", frames * trained.config.frame_seconds)
-        parts = list(sampler.stream(trained, request, draws, precision="float32"))
-        assert parts[0].shape == (3, frames * 8)
+    for count in (1, 5):
+        seconds = count * trained.config.frame_seconds
+        monkeypatch.setattr(requests, "BLOCK_SECONDS", seconds)
+        monkeypatch.setattr(blocks, "GLANCE_SECONDS", seconds)
+        stream = sampler.stream(trained, request, draws, precision="float32")
+        parts = [made.codes for made in stream]
+        assert parts[0].shape == (3, count * 8)
         codes = np.concatenate(parts, axis=1)
         assert codes.shape == whole.shape
         assert_same_up_to_a_tie(trained, request, draws, codes, whole)
@@ -345,7 +266,7 @@ def test_what_cannot_run_is_refused_before_anything_is_made(backend, precision, 
 
 
 def test_a_network_is_exported_once_a_place(trained):
-    on_host = blocks.export(trained, "numba_cpu")
-    assert blocks.export(trained, "numba_cpu") is on_host
-    assert blocks.export(trained, "xla_scan") is not on_host
+    on_host = loop.export(trained, "numba_cpu")
+    assert loop.export(trained, "numba_cpu") is on_host
+    assert loop.export(trained, "xla_scan") is not on_host
     assert isinstance(on_host.gate, np.ndarray)

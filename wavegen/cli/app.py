@@ -14,7 +14,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from wavegen import WavegenError, __version__
-from wavegen.cli import bench, demo, doctor, evaluate, generate, info, prepare, train
+from wavegen.cli import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    generate,
+    info,
+    master,
+    play,
+    plot,
+    prepare,
+    train,
+)
 
 app = typer.Typer(
     name="wavegen",
@@ -28,7 +40,10 @@ app.command("demo")(demo.run)
 app.command("prepare")(prepare.run)
 app.command("train")(train.run)
 app.command("generate")(generate.run)
+app.command("play")(play.run)
+app.command("master")(master.run)
 app.command("evaluate")(evaluate.run)
+app.command("plot")(plot.run)
 app.add_typer(bench.app, name="bench")
 app.command("info")(info.run)
 app.command("doctor")(doctor.run)

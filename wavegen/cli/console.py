@@ -31,11 +31,12 @@ class Console:
 
     json: bool = False
     quiet: bool = False
+    aside: bool = False  # whether stdout takes something else than words, which go to stderr then
 
     def say(self, text: str = "") -> None:
         """A line for the person, on stdout."""
         if not self.quiet:
-            print(text, flush=True)
+            print(text, file=sys.stderr if self.aside else sys.stdout, flush=True)
 
     def note(self, text: str) -> None:
         """A line about the work as it goes on, on stderr."""
@@ -49,7 +50,8 @@ class Console:
     def result(self, tree: dict[str, Any]) -> None:
         """The last line of stdout, where --json was given."""
         if self.json:
-            print(json.dumps(_finite(tree)), flush=True)
+            out = sys.stderr if self.aside else sys.stdout
+            print(json.dumps(_finite(tree)), file=out, flush=True)
 
     @contextmanager
     def kernels_heard(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from wavegen.data.corpus import Corpus
     from wavegen.model.network import Trained
-    from wavegen.sampling.sampler import Draws
+    from wavegen.sampling.request import Draws
 
 TIMBRES = ("organ", "pluck", "brass")
 PITCHES = range(60, 73)  # the octave above middle C: learnt, generated, measured
@@ -26,6 +25,7 @@ NOTE_SECONDS = 1.1
 WITHIN_CENTS = 50.0
 SHOWN = (("organ", 60), ("pluck", 64), ("brass", 67), ("pluck", 72))  # in the figure
 PHRASE_TIMBRE = "pluck"
+LOUDEST = 0.9  # peak of the tune
 NAMED = 6  # notes out of tune that the page names; the rest stand in --json
 # "Frère Jacques", the first two lines: onset and duration in seconds, and MIDI pitch.
 PHRASE = (
@@ -98,7 +98,7 @@ def _generate(
 ) -> tuple[Sounds, np.ndarray, dict[str, Any]]:
     """The notes, the tune, and how they were made."""
     from wavegen.sampling import precision
-    from wavegen.sampling.sampler import Draws
+    from wavegen.sampling.request import Draws
 
     draws = Draws(seed=0)
     with console.kernels_heard():
@@ -116,10 +116,11 @@ def _generate(
 
 def _notes(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> Sounds:
     """Every pitch of every timbre, a file each; the pitches of a timbre in one batch."""
-    import numpy as np
 
     from wavegen.audio import files
-    from wavegen.cli import takes
+    from wavegen.cli import outlets, takes, words
+    from wavegen.music.score import Note, Score
+    from wavegen.sampling import asking
 
     span = (0, round(NOTE_SECONDS * trained.config.audio.sample_rate))
     sounds = {}
@@ -130,12 +131,13 @@ def _notes(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> So
             )
             for pitch in PITCHES
         ]
-        label_ids, said = takes.choose_labels(trained, [f"instrument={timbre}"], Console())
-        request = takes.make_request(
-            trained, planned, label_ids, np.zeros(0, np.int32), NOTE_SECONDS
-        )
+        labels, said = words.labels(trained, [f"instrument={timbre}"], Console())
+        scores = [Score((Note(0.0, HELD_SECONDS, pitch, VELOCITY),)) for pitch in PITCHES]
+        request = asking.request(trained, scores, labels, [0] * len(scores), NOTE_SECONDS)
         story = _story(out, trained, draws, said) | ran
-        takes.write(trained, request, draws, planned, story, "wav16", span, Console(quiet=True))
+        outlet = outlets.Outlet(trained.config.audio.sample_rate, "wav16", out / "notes")
+        job = takes.Job(trained, request, draws, planned, story, outlet, span)
+        takes.write(job, Console(quiet=True))
         sounds |= {
             (timbre, pitch): files.read(take.path)[0]
             for pitch, take in zip(PITCHES, planned, strict=True)
@@ -145,15 +147,21 @@ def _notes(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> So
 
 def _phrase(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> np.ndarray:
     """A tune, note by note, as one file."""
-    from wavegen.audio import files
-    from wavegen.cli import takes
-    from wavegen.music.score import Note, Score
-    from wavegen.sampling import render
+    import numpy as np
 
-    words = [f"instrument={PHRASE_TIMBRE}"]
-    label_ids, said = takes.choose_labels(trained, words, Console(quiet=True))
-    score = Score(tuple(Note(onset, held, pitch, VELOCITY) for onset, held, pitch in PHRASE))
-    sound = render.render(trained, score, label_ids, draws)
+    from wavegen.audio import files
+    from wavegen.cli import words
+    from wavegen.music.score import Note
+    from wavegen.music.song import Song
+    from wavegen.sampling import arrangement, casting, render
+
+    asked, said = words.asked_labels(trained, [f"instrument={PHRASE_TIMBRE}"])
+    song = Song.of([Note(onset, held, pitch, VELOCITY) for onset, held, pitch in PHRASE])
+    cast = casting.cast(trained, song, asked)
+    arranged = arrangement.arrange(song, cast.voices, trained.config, trained.vocabulary)
+    mixes = render.render(trained, arranged, draws, ran["backend"], ran["precision"])
+    sound = np.concatenate([mix.tracks[:, 0, 0] for mix in mixes])
+    sound = sound * min(1.0, LOUDEST / max(1e-9, float(np.abs(sound).max())))
     story = _story(out, trained, draws, said) | ran
     files.write(out / "phrase.wav", sound, trained.config.audio.sample_rate, "wav16", story)
     return sound
@@ -162,7 +170,7 @@ def _phrase(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> n
 def _story(out: Path, trained: Trained, draws: Draws, labels: dict[str, str]) -> dict[str, Any]:
     """What each file says of its making."""
     run = {"run": str(out / "run"), "step": trained.step, "labels": labels}
-    return run | asdict(draws)
+    return run | draws.story()
 
 
 def _learnt(trained: Trained, found: Corpus) -> dict[str, Any]:

@@ -1,32 +1,35 @@
-"""`wavegen generate`: new sound from a run folder, written as it is made."""
+"""`wavegen generate`: new sound from a run folder, put out as it is made."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wavegen.cli import takes
-from wavegen.cli.console import Console, Json, Quiet, pitches
-from wavegen.cli.takes import Take
+from wavegen.cli import outlets, pieces, takes, wishes
+from wavegen.cli.console import Console, Json, Quiet
+from wavegen.cli.takes import Job
+from wavegen.cli.wishes import Plan, Wishes
 from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from wavegen.continuation import Piece
     from wavegen.model.network import Trained
-
-FORMATS = ("wav16", "wav24", "float32", "flac")
-DEFAULT_SECONDS = 4.0
-DEFAULT_VELOCITY = 100
-HELD = 0.75  # share of --seconds that a note is held where --hold is not given
+    from wavegen.sampling.request import Draws
+    from wavegen.sampling.state import State
 
 
 def run(
     run: Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")],
-    out: Annotated[Path, typer.Option(help="A .wav or .flac file, or a folder for several.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .wav or .flac file, a folder for several, or - for stdout."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Duration of the new sound.")] = None,
+    endless: Annotated[bool, typer.Option("--endless", help="Go on until stopped.")] = False,
     pitch: Annotated[
         str | None,
         typer.Option(metavar="P", help="MIDI pitch; `60,64,67` or `48-72` makes a file of each."),
@@ -38,9 +41,22 @@ def run(
     hold: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds that the note is held.")
     ] = None,
+    bend: Annotated[
+        str | None, typer.Option(metavar="ST", help="Semitones, or a curve such as 0:0,0.5:2.")
+    ] = None,
+    vibrato: Annotated[
+        str | None, typer.Option(metavar="HZ:ST", help="Such as 5.5:0.3, semitones to each side.")
+    ] = None,
+    midi: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A score to hear, by a model trained on music."),
+    ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="What to sound like, such as instrument=organ."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What to sound like: instrument=organ, or between: instrument=organ:0.6,pluck:0.4",
+        ),
     ] = None,
     primer: Annotated[
         Path | None, typer.Option(metavar="WAV", help="A recording to go on from.")
@@ -53,12 +69,44 @@ def run(
         bool, typer.Option(help="Whether the file begins with the primer.")
     ] = True,
     num: Annotated[int, typer.Option(min=1, help="Takes of each sound.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same file.")] = 0,
+    best_of: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Make N of each take, keep the likeliest.")
+    ] = 1,
+    retry: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Try up to N more seeds for a take that fails.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed makes the same file.", show_default="0")
+    ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Below 1: surer; above: wilder; 0: always the likeliest.")
-    ] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Draw among the K likeliest codes; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw among the likeliest share P; 1: all.")] = 1.0,
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Below 1: surer; above: wilder; 0: always the likeliest; or a curve: 0:0.8,4:1.1",
+            show_default="1",
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw among the K likeliest codes; 0: all.", show_default="0")
+    ] = None,
+    top_p: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P",
+            help="Draw among the likeliest share P; 1: all; or a curve.",
+            show_default="1",
+        ),
+    ] = None,
+    save_state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep where it stopped, to go on later.")
+    ] = None,
+    continue_: Annotated[
+        Path | None,
+        typer.Option("--continue", metavar="FILE", help="Go on from a state, with what is new."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Play it through the sound card as it is made.")
+    ] = False,
     checkpoint: Annotated[
         int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
     ] = None,
@@ -67,52 +115,113 @@ def run(
         str, typer.Option(help="Of the weights: auto, float32, bfloat16 or int8.")
     ] = "auto",
     format: Annotated[
-        str | None, typer.Option(help="wav16, wav24, float32 or flac; by --out, else wav16.")
+        str | None,
+        typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Generate sound with a trained network: a note, a continuation, or whatever it learned."""
-    import numpy as np
-
     from wavegen import checkpoint as checkpoints
+    from wavegen import continuation
     from wavegen.cli import compiled
-    from wavegen.sampling import precision as precisions
-    from wavegen.sampling.sampler import Draws
+    from wavegen.sampling.request import Draws
 
-    console = Console(json, quiet)
-    kind = _format(format, out)
+    console = Console(json, quiet, aside=out == outlets.STDOUT)
+    kind = outlets.kind_of(format, out, live)
+    heard_at_once = live or out == outlets.STDOUT
+    _check(json, heard_at_once, retry, best_of, save_state, num)
     compiled.keep()
-    draws = Draws(seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
-    trained = checkpoints.load(run, checkpoint, console.warn)
-    free = _is_free(trained, (pitch, velocity, hold, label, like), console)
-    asked: list[int | None] = [None] if free else _pitches(trained, pitch, console)
-    if asked == [None] and (velocity is not None or hold is not None):
-        raise WavegenError("--velocity and --hold say how a note is played; this model hears none")
-    if seconds is not None and hold is not None and hold > seconds:
-        console.warn(f"--hold {hold} is longer than --seconds {seconds}: the note is cut short")
-    followed = None if free else _followed(trained, like)
-    if followed is not None:
-        duration = len(followed) / trained.config.audio.sample_rate
-        if seconds is None and hold is None:
-            seconds = duration
-        elif seconds is not None and seconds > duration:
-            console.warn(f"{like} lasts {duration:.2f} s; what is beyond follows silence")
-    seconds, hold = _durations(seconds, hold)
-    velocity = DEFAULT_VELOCITY if velocity is None else velocity
-    if round(seconds * trained.config.audio.sample_rate) < 1:
-        raise WavegenError(
-            f"--seconds {seconds} is less than one sample at {trained.config.audio.sample_rate} Hz",
-            "a longer sound",
-        )
-    label_ids, said = (
-        takes.no_labels(trained) if free else takes.choose_labels(trained, label or [], console)
+    wished = Wishes(
+        out=out or outlets.STDOUT,
+        kind=kind,
+        seed=seed or 0,
+        num=num,
+        seconds=seconds,
+        endless=endless,
+        pitch=pitch,
+        velocity=velocity,
+        hold=hold,
+        midi=midi,
+        label=tuple(label or ()),
+        primer=primer,
+        like=like,
+        include_primer=include_primer,
+        bend=bend,
+        vibrato=vibrato,
     )
-    planned = _planned(out, kind, asked, num, velocity, hold, seed)
-    begun = _read(trained, primer) if primer else np.zeros(0, np.float32)
-    request = takes.make_request(trained, planned, label_ids, begun, seconds, followed)
-    skip = 0 if include_primer else len(begun)
-    span = (skip, len(begun) + round(seconds * trained.config.audio.sample_rate))
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    draws = _draws(Draws(seed=seed or 0), settings)  # asked for first: it needs no model
+    trained = checkpoints.load(run, checkpoint, console.warn)
+    piece = None
+    if continue_ is not None:
+        if seed is not None:
+            raise WavegenError(f"--seed {seed} with --continue", "no --seed: the state has one")
+        piece = continuation.read(continue_, trained)
+        draws = _draws(piece.draws, settings)
+        planned = pieces.gone_on(trained, piece, wished)
+        backend = piece.backend if backend == "auto" else backend
+        precision = piece.precision if precision == "auto" else precision
+    else:
+        planned = wishes.plan(trained, wished, console)
+    if planned.bend is not None and save_state:
+        raise WavegenError("--save-state with --bend or --vibrato", "a sound that is not bent")
+    _make(
+        trained, planned, draws, wished, piece, console,
+        run=run, out=out, live=live, backend=backend, precision=precision,
+        save_state=save_state, best_of=best_of, retry=retry,
+    )  # fmt: skip
+
+
+def _check(
+    json: bool, heard_at_once: bool, retry: int, best_of: int, save_state: Path | None, num: int
+) -> None:
+    """Refuses options that do not go together."""
+    if heard_at_once and (retry or best_of > 1):
+        raise WavegenError(
+            "--retry and --best-of with a sound that is heard as it is made",
+            "a file: what was heard cannot be taken back",
+        )
+    if heard_at_once and num > 1:
+        raise WavegenError(f"--num {num} with --out - or --live", "one sound")
+    if save_state and (retry or best_of > 1):
+        raise WavegenError("--save-state with --retry or --best-of", "one take of each sound")
+
+
+def _draws(begun: Draws, settings: dict[str, Any]) -> Draws:
+    """The settings of the draws, where they were given; else those that were."""
+    from wavegen import curves
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name in ("temperature", "top_p"):
+        if name in given:
+            given[name] = curves.parse(given[name], "--" + name.replace("_", "-"))
+    return replace(begun, **given)
+
+
+def _make(
+    trained: Trained,
+    planned: Plan,
+    draws: Draws,
+    wished: Wishes,
+    piece: Piece | None,
+    console: Console,
+    *,
+    run: Path,
+    out: Path | None,
+    live: bool,
+    backend: str,
+    precision: str,
+    save_state: Path | None,
+    best_of: int,
+    retry: int,
+) -> None:
+    """Makes what was planned, and tells of it."""
+    from wavegen.sampling import precision as precisions
+    from wavegen.sampling import sampler
+
+    begun = planned.span[0] / trained.config.audio.sample_rate if piece is None else 0.0
+    draws = draws if not begun else draws.later(begun)
     with console.kernels_heard():
         chosen = precisions.choose(trained, backend, precision)
         if chosen.note:
@@ -120,135 +229,38 @@ def run(
         settings = {
             "run": str(run),
             "step": trained.step,
-            "seed": seed,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
+            **draws.story(),
             "backend": chosen.backend,
             "precision": chosen.precision,
-            "labels": said,
-            "primer": primer.name if primer else None,
-            "like": like.name if like else None,
+            "labels": planned.labels,
+            **(wishes.story(wished) if piece is None else piece.facts["story"]),
         }
-        written = takes.write(trained, request, draws, planned, settings, kind, span, console)
-    console.result({"files": written, **settings})
-
-
-def _format(format: str | None, out: Path) -> str:
-    kind = format or ("flac" if out.suffix.lower() == ".flac" else "wav16")
-    if kind not in FORMATS:
-        raise WavegenError(f"--format {kind}", "one of: " + ", ".join(FORMATS))
-    suffix = ".flac" if kind == "flac" else ".wav"
-    if _is_one_file(out) and out.suffix.lower() != suffix:
-        raise WavegenError(
-            f"--out {out} does not go with --format {kind}", f"a name that ends in {suffix}"
-        )
-    return kind
-
-
-def _is_one_file(out: Path) -> bool:
-    """Whether --out names a file; a folder that is there may have a dot in its name."""
-    return bool(out.suffix) and (out.suffix.lower() in (".wav", ".flac") or not out.is_dir())
-
-
-def _durations(seconds: float | None, hold: float | None) -> tuple[float, float]:
-    """Seconds of sound and of holding the note; each follows from the other where not given."""
-    for flag, value in (("--seconds", seconds), ("--hold", hold)):
-        if value is not None and not 0 < value <= 86_400:
-            raise WavegenError(f"{flag} {value}", "more than 0, up to 86400 (a day)")
-    if seconds is None:
-        seconds = DEFAULT_SECONDS if hold is None else hold / HELD
-    return seconds, seconds * HELD if hold is None else min(hold, seconds)
-
-
-def _is_free(trained: Trained, wishes: tuple[object, ...], console: Console) -> bool:
-    """Whether the model plays without conditioning: it has learnt to, and nothing is asked for."""
-    share, conditioner = trained.config.training.condition_dropout, trained.config.conditioner
-    if not share or not conditioner.asks or any(wish is not None for wish in wishes):
-        return False
-    console.note(
-        "nothing is asked for: playing without conditioning, which this model learnt "
-        f"in {share:.0%} of its training"
-    )
-    return True
-
-
-def _pitches(trained: Trained, text: str | None, console: Console) -> list[int | None]:
-    """The pitches asked for; [None] where the model hears no notes."""
-    hears_notes = "notes" in trained.config.conditioner.signals
-    if text is None:
-        if hears_notes:
-            raise WavegenError(
-                "this model plays notes, and no pitch was asked for",
-                f"--pitch with MIDI numbers; it was trained on {_range(trained)}",
-            )
-        return [None]
-    if not hears_notes:
-        raise WavegenError(
-            f"--pitch {text}: this model does not hear notes",
-            'no --pitch, or a model whose conditioner.signals hold "notes"',
-        )
-    asked = pitches(text)
-    foreign = [pitch for pitch in asked if pitch not in trained.vocabulary.pitches]
-    if foreign:
-        console.warn(
-            f"pitch {', '.join(map(str, foreign))} was not among the notes the model learned "
-            f"({_range(trained)}); expect something else"
-        )
-    return list(asked)
-
-
-def _range(trained: Trained) -> str:
-    known = trained.vocabulary.pitches
-    return f"{known[0]} to {known[-1]}" if known else "no notes at all"
-
-
-def _planned(
-    out: Path,
-    kind: str,
-    asked: list[int | None],
-    num: int,
-    velocity: int,
-    hold: float,
-    seed: int,
-) -> list[Take]:
-    """What to make and where: `out` itself for one sound, else names of their own in it."""
-    if not 1 <= velocity <= 127:
-        raise WavegenError(f"--velocity {velocity}", "1 to 127")
-    suffix = ".flac" if kind == "flac" else ".wav"
-    if len(asked) * num > 1 and _is_one_file(out):
-        raise WavegenError(
-            f"--out {out} is one file, but {len(asked) * num} sounds were asked for",
-            "a folder",
-        )
-    planned = []
-    for pitch in asked:
-        for number in range(num):
-            named = f"pitch{pitch:03d}_vel{velocity:03d}_" if pitch is not None else ""
-            path = out if _is_one_file(out) else out / f"{named}seed{seed}_take{number}{suffix}"
-            note = (pitch, velocity, hold) if pitch is not None else (None, None, None)
-            planned.append(Take(path, number, *note))
-    return planned
-
-
-def _followed(trained: Trained, like: Path | None) -> np.ndarray | None:
-    """The recording that the model shall follow; None where it hears none."""
-    heard = ", ".join(trained.config.conditioner.acoustic)
-    if like is None and heard:
-        raise WavegenError(
-            f"this model follows a recording ({heard}), and none was named", "--like WAV"
-        )
-    if like is not None and not heard:
-        raise WavegenError(
-            f"--like {like}: this model follows no recording",
-            "no --like, or a model whose conditioner.signals hold mel, mfcc or f0_loudness",
-        )
-    return None if like is None else _read(trained, like)
-
-
-def _read(trained: Trained, path: Path) -> np.ndarray:  # [T] float32
-    """A recording at the model's rate."""
-    from wavegen.audio import files
-
-    samples, _ = files.read(path, trained.config.audio.sample_rate)
-    return samples
+        if live:  # so that nothing is compiled while somebody listens
+            sampler.rehearse(trained, planned.request, draws, chosen.backend, chosen.precision)
+        with outlets.opened(
+            console,
+            trained.config.audio.sample_rate,
+            wished.kind,
+            out,
+            num_samples=planned.length,
+            live=live,
+        ) as outlet:
+            reached: list[State] = []
+            job = Job(
+                trained, planned.request, draws, planned.takes, settings, outlet, planned.span,
+                planned.length, planned.bend, best_of, retry,
+                state=None if piece is None else piece.state,
+                keep=(lambda state: reached.__setitem__(slice(None), [state]))
+                if save_state else None,
+            )  # fmt: skip
+            try:
+                written = takes.write(job, console)
+            except BaseException:
+                if save_state and reached:
+                    with contextlib.suppress(WavegenError):  # what went wrong first is told
+                        pieces.save(save_state, job, reached[0], console)
+                raise
+            if save_state and reached:
+                pieces.save(save_state, job, reached[0], console)
+    told = {"files": written, **settings}
+    console.result(told | ({"state": str(save_state)} if save_state else {}))

@@ -78,14 +78,21 @@ class Pitch(nnx.Module):
 
 
 class Label(nnx.Module):
-    """One thing said of the whole recording: ids [B] to [B, channels]; -1 is unknown, zeros."""
+    """One thing said of the whole recording: ids [B] to [B, channels]; -1 is unknown, zeros.
+
+    Shares of its values, [B, num_values] float32, give the mean of their rows: what lies between.
+    """
 
     def __init__(self, num_values: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.num_values = num_values
         self.embed = nnx.Param(rngs.params.normal((num_values, channels)))
 
-    def __call__(self, ids: Array) -> Array:
-        """The embedding of each recording."""
-        return jnp.where(ids[:, None] >= 0, self.embed[...][ids], 0.0)
+    def __call__(self, said: Array) -> Array:
+        """The embedding of each recording, of ids or of shares."""
+        if jnp.issubdtype(said.dtype, jnp.floating):
+            # Rounded to bfloat16 or TF32, a share of 1 would not give the row itself.
+            return jnp.matmul(said, self.embed[...], precision="highest")
+        return jnp.where(said[:, None] >= 0, self.embed[...][said], 0.0)
 
 
 class Conditioner(nnx.Module):
@@ -143,7 +150,7 @@ class Conditioner(nnx.Module):
         carry: Carry,
         notes: Array,  # [B, F, 256] float32; unused without the signal "notes"
         past: Array,  # [B, F, P] int32: codes of the frame before; unused without "past"
-        labels: Array,  # [B, number of labels] int32
+        labels: Array,  # [B, number of labels] int32, or [B, number of values] float32 shares
         valid: Array,  # [B, F] float32: 0 before a recording's start, where no memory forms
         acoustics: Array,  # [B, F, D] float32: the acoustic signals in the config's order
     ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
@@ -156,8 +163,8 @@ class Conditioner(nnx.Module):
         ]
         parts = jnp.split(acoustics, np.cumsum(self.widths, dtype=int), axis=-1)
         signals += [module(part) for module, part in zip(self.acoustics, parts, strict=False)]
-        for index, label in enumerate(self.labels):
-            one = label(labels[:, index])[:, None]
+        for label, said in zip(self.labels, self._each(labels), strict=True):
+            one = label(said)[:, None]
             signals.append(jnp.broadcast_to(one, (B, F, one.shape[-1])))
         heard = jnp.concatenate(signals, axis=-1)  # [B, F, width]
 
@@ -171,3 +178,10 @@ class Conditioner(nnx.Module):
         # Frames back to their place first: a product that also moves axes is five times as slow.
         cond = jnp.einsum("bfd,dlr->bflr", jnp.moveaxis(out, 0, 1), self.from_cell[...])
         return carry, cond + jnp.einsum("bfi,ilr->bflr", heard, self.from_signals[...])
+
+    def _each(self, labels: Array) -> list[Array]:
+        """What is said of each label: its ids [B], or the shares of its values [B, num_values]."""
+        if jnp.issubdtype(labels.dtype, jnp.floating):
+            ends = np.cumsum([label.num_values for label in self.labels], dtype=int)
+            return jnp.split(labels, ends, axis=1)[: len(self.labels)]
+        return [labels[:, index] for index in range(len(self.labels))]

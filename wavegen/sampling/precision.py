@@ -16,7 +16,8 @@ from wavegen.errors import BackendError
 from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
 from wavegen.sampling import blocks
-from wavegen.sampling.blocks import Draws, Request
+from wavegen.sampling import request as requests
+from wavegen.sampling.request import Draws, Request
 from wavegen_kernels import backends, divergence
 
 CHECK_SAMPLES = 512  # that the two precisions are compared on, rounded up to whole frames
@@ -83,8 +84,9 @@ def disagreement(trained: Trained, backend: str, precision: str) -> float:
     through them.
     """
     request = _request(trained)
-    codes = np.concatenate(list(blocks.draw(trained, request, Draws(), backend, "float32")), axis=1)
-    parts = blocks.stretches(trained, replace(request, forced=codes), cuts=True)
+    made = blocks.draw(trained, request, Draws(), backend, "float32")
+    codes = np.concatenate([block.codes for block in made], axis=1)
+    parts = requests.stretches(trained.config, replace(request, forced=codes), cuts=True)
     nats = [
         divergence.nats(*(np.asarray(rows[name], np.float64) for name in ("float32", precision)))
         for rows in blocks.logits(trained, request.labels, parts, backend, ("float32", precision))

@@ -1,84 +1,275 @@
-"""A score, note by note: each distinct note is generated once, placed, and mixed."""
+"""A song from a model of single notes: each kind of note is made once, placed, and mixed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
-from wavegen.audio import mulaw
+from wavegen.audio import mulaw, windows
 from wavegen.model.network import Trained
 from wavegen.music.score import Note, Score
-from wavegen.sampling import sampler
-from wavegen.sampling.sampler import Draws, Request
+from wavegen.sampling import health, sampler
+from wavegen.sampling.arrangement import Arrangement, Kind, Placed
+from wavegen.sampling.health import Trouble
+from wavegen.sampling.loop import ON_HOST
+from wavegen.sampling.request import Draws, Request
 
-RELEASE_SECONDS = 0.3  # heard after a note's end
-FADE_SECONDS = 0.02  # at the very end of a note, so that it cannot click
-HEADROOM = 0.9  # peak of a mix that would have been louder
+BLOCK_SECONDS = 0.25  # of the mix
+FADE_SHARE = 0.5  # of the release, at its end: a note that still rings is led to silence
+SHORTEST_FADE_SECONDS = 0.005  # of a note without a release, which would click
+BATCH = 32  # notes made side by side on a host, 256 on an accelerator
+DEVICE_BATCH = 256
+HURRIED_BATCH = 8  # where somebody waits for the first of them
+LONG_SECONDS = 10.0  # where the notes of a batch are longer, there are fewer of them
+AHEAD = 4  # batches that are looked ahead, so that those side by side are alike in length
+ATTACK_SECONDS = 0.1  # in which the shortest note has to be heard
+
+
+class Mix(NamedTuple):
+    """Some of the song, mixed."""
+
+    tracks: np.ndarray  # [n, number of tracks, C] float32; their sum is the song
+    begun: int  # notes of the song that have begun so far
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A kind of note that collapsed, whatever was tried."""
+
+    kind: Kind
+    trouble: Trouble
 
 
 def render(
     trained: Trained,
-    score: Score,
-    label_ids: tuple[int, ...],
+    arrangement: Arrangement,
     draws: Draws,
     backend: str = "auto",
-    progress: Callable[[float], None] = lambda seconds: None,
-) -> np.ndarray:  # float32 [num_samples] in [-1, 1]
-    """The mix of all notes of the score; equal notes (pitch, velocity, duration) sound equal.
+    precision: str = "auto",
+    *,
+    tracks: Sequence[int] | None = None,  # numbers of the tracks to be kept apart; None: none are
+    channels: int = 1,  # 2: placed from left to right
+    retry: int = 0,  # so many other seeds are tried for a note that collapses
+    hurried: bool = False,  # whether somebody waits for the first notes
+    on_failed: Callable[[Failed], None] = lambda failed: None,
+) -> Iterator[Mix]:
+    """The song from its start to its end, as its notes are made; none is held that is over.
 
-    `progress` is told the seconds of note sound made so far, of one note of the batch.
+    Every note begins at the sample nearest to its onset. What a kind of note sounds like depends
+    on its voice, pitch, velocity and length, and on the seed, not on the song around it.
     """
-    rate = trained.config.audio.sample_rate
-    kinds = sorted({(n.pitch, n.velocity, n.duration_seconds) for n in score.notes})
-    takes = _takes(trained, kinds, label_ids, draws, backend, progress)
-    total = max(
-        (round(n.onset_seconds * rate) + len(takes[_kind(n)]) for n in score.notes), default=0
-    )
-    mix = np.zeros(total, np.float32)
-    for note in score.notes:
-        start, take = round(note.onset_seconds * rate), takes[_kind(note)]
-        mix[start : start + len(take)] += take
-    peak = np.abs(mix).max(initial=0.0)
-    return mix * np.float32(HEADROOM / peak) if peak > HEADROOM else mix
+
+    def make(numbers: list[int]) -> dict[int, np.ndarray]:
+        made, failed = _make(trained, arrangement, numbers, draws, backend, precision, retry)
+        for each in failed:
+            on_failed(each)
+        return made
+
+    rate, placed = trained.config.audio.sample_rate, arrangement.placed
+    fade = round(max(FADE_SHARE * arrangement.release_samples, SHORTEST_FADE_SECONDS * rate))
+    batches = _batches(trained, arrangement, _most(backend, hurried), hurried)
+    sounds = _sounds(arrangement, fade, batches, make)
+    numbers = {track: place for place, track in enumerate(tracks or ())}
+    sounding: list[tuple[Placed, np.ndarray]] = []
+    begun, end, total = 0, 0, arrangement.num_samples
+    while end < total:
+        start, end = end, min(end + round(BLOCK_SECONDS * rate), total)
+        while begun < len(placed) and placed[begun].start < end:
+            sounding.append(next(sounds))
+            begun += 1
+        mixed = np.zeros((end - start, max(1, len(numbers)), channels), np.float32)
+        for note, sound in sounding:
+            first, last = max(note.start, start), min(note.start + len(sound), end)
+            heard = sound[first - note.start : last - note.start, None] * _sides(note, channels)
+            mixed[first - start : last - start, numbers.get(note.track, 0)] += heard
+        sounding = [each for each in sounding if each[0].start + len(each[1]) > end]
+        yield Mix(mixed, begun)
 
 
-def _kind(note: Note) -> tuple[int, int, float]:
-    return note.pitch, note.velocity, note.duration_seconds
+def speed(
+    trained: Trained,
+    arrangement: Arrangement,
+    draws: Draws,
+    backend: str,
+    precision: str,
+    hurried: bool = False,
+) -> float:
+    """Samples of notes made in a second here, from a block that is made twice and forgotten."""
+    count = min(_most(backend, hurried), len(arrangement.kinds))
+    kinds = list(arrangement.kinds[:count])
+    request = _request(trained, arrangement, kinds)
+    sampler.rehearse(trained, request, draws, backend, precision)  # compiles
+    begin = time.monotonic()
+    made = sampler.rehearse(trained, request, draws, backend, precision)
+    return made / (time.monotonic() - begin)
+
+
+def shaped(
+    take: np.ndarray,  # [T] float32: a kind of note
+    note: Placed,
+    fade_samples: int,
+) -> np.ndarray:  # [note.length] float32, or fewer
+    """The note as it is heard at one place: bent, cut to its length, led to silence, so loud."""
+    if note.bend is not None:
+        reader = note.bend.reader()
+        take = np.concatenate([reader.push(take), reader.end()])
+    sound = take[: note.length] * np.float32(note.gain)
+    # Of what is there to be heard: a take may be a little shorter than the note.
+    fade = min(len(sound), max(1, fade_samples))
+    sound[len(sound) - fade :] *= np.linspace(0.0, 1.0, fade, dtype=np.float32)[::-1]
+    return sound
+
+
+def _sides(note: Placed, channels: int) -> np.ndarray:  # [C]
+    """The gains of the channels; of two, their squares add up to 1 (constant power)."""
+    if channels == 1:
+        return np.ones(1, np.float32)
+    angle = (note.pan + 1) * np.pi / 4
+    return np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+
+def _sounds(
+    arrangement: Arrangement,
+    fade_samples: int,
+    batches: Iterator[list[int]],
+    make: Callable[[list[int]], dict[int, np.ndarray]],
+) -> Iterator[tuple[Placed, np.ndarray]]:
+    """Each note with its sound, in the order of their starts; a take is held until its last use."""
+    takes: dict[int, np.ndarray] = {}  # by the number of their kind
+    left = Counter(note.kind for note in arrangement.placed)
+    for note in arrangement.placed:
+        while note.kind not in takes:
+            takes |= make(next(batches))
+        sound = shaped(takes[note.kind], note, fade_samples)
+        left[note.kind] -= 1
+        if not left[note.kind]:
+            del takes[note.kind]
+        yield note, sound
+
+
+def _batches(
+    trained: Trained, arrangement: Arrangement, most: int, hurried: bool
+) -> Iterator[list[int]]:
+    """The numbers of the kinds that are made side by side, about in the order of their use.
+
+    All notes of a batch are made as long as its longest: some batches are looked ahead and sorted
+    by length, and of long notes there are fewer in a batch, so that one that never ends takes
+    neither the memory nor the time of many. Each size is compiled anew: halving makes few.
+    """
+    frames = [_frames(trained, arrangement, kind) for kind in arrangement.kinds]
+    room = most * LONG_SECONDS / trained.config.frame_seconds
+    ahead = most if hurried else most * AHEAD
+    for first in range(0, len(frames), ahead):
+        last = min(first + ahead, len(frames))
+        near = sorted(range(first, last), key=frames.__getitem__)
+        while near:
+            count = most
+            while count > 1 and len(near[:count]) * frames[near[:count][-1]] > room:
+                count //= 2
+            yield near[:count]
+            near = near[count:]
+
+
+def _most(backend: str, hurried: bool) -> int:
+    """Notes that are made side by side."""
+    if hurried:
+        return HURRIED_BATCH
+    return BATCH if backend in ON_HOST or jax.default_backend() == "cpu" else DEVICE_BATCH
+
+
+def _make(
+    trained: Trained,
+    arrangement: Arrangement,
+    numbers: list[int],
+    draws: Draws,
+    backend: str,
+    precision: str,
+    retry: int,
+) -> tuple[dict[int, np.ndarray], list[Failed]]:
+    """The sounds of some kinds; those that collapse are made again with the next seeds."""
+    made, failed = {}, []
+    for attempt in range(retry + 1):
+        seeded = replace(draws, seed=(draws.seed + attempt) % 2**32)
+        kinds = [arrangement.kinds[number] for number in numbers]
+        sounds, troubles = _takes(trained, arrangement, kinds, seeded, backend, precision)
+        made |= dict(zip(numbers, sounds, strict=True))
+        failed = [
+            (number, trouble)
+            for number, trouble in zip(numbers, troubles, strict=True)
+            if trouble is not None
+        ]
+        numbers = [number for number, _ in failed]
+        if not numbers:
+            break
+    return made, [Failed(arrangement.kinds[number], trouble) for number, trouble in failed]
 
 
 def _takes(
     trained: Trained,
-    kinds: list[tuple[int, int, float]],
-    label_ids: tuple[int, ...],
+    arrangement: Arrangement,
+    kinds: list[Kind],
     draws: Draws,
     backend: str,
-    progress: Callable[[float], None],
-) -> dict[tuple[int, int, float], np.ndarray]:
-    """One generated take of each kind of note, all of them in one batch."""
-    if not kinds:
-        return {}
+    precision: str,
+) -> tuple[list[np.ndarray], list[Trouble | None]]:
+    """A sound of each kind, all of them in one batch, and what is wrong with each."""
+    config, hop = trained.config, trained.config.model.hop_length
+    request = _request(trained, arrangement, kinds)
+    lengths = [_frames(trained, arrangement, kind) * hop for kind in kinds]
+    made = list(sampler.stream(trained, request, draws, backend, precision, measures=True))
+    sound = mulaw.decode(np.concatenate([m.codes for m in made], axis=1), config.audio.n_codes)
+    entropies = np.concatenate([m.measured[..., 1] for m in made], axis=1)
+    troubles = [
+        _trouble(trained, score, sound[row, :length], entropies[row, :length])
+        for row, (score, length) in enumerate(zip(request.scores, lengths, strict=True))
+    ]
+    return [sound[row, :length].copy() for row, length in enumerate(lengths)], troubles
+
+
+def _request(trained: Trained, arrangement: Arrangement, kinds: list[Kind]) -> Request:
+    """One note in each stream, as many frames as the longest takes."""
     config = trained.config
-    longest = max(duration for _, _, duration in kinds) + RELEASE_SECONDS
-    num_frames = int(np.ceil(longest / config.frame_seconds))
-    request = Request(
-        num_frames=num_frames,
+    frame = config.frame_seconds
+    labels = np.array([arrangement.voices[kind.voice].labels for kind in kinds], np.float32)
+    return Request(
+        num_frames=max(_frames(trained, arrangement, kind) for kind in kinds),
         scores=tuple(
-            Score((Note(0.0, duration, pitch, velocity),)) for pitch, velocity, duration in kinds
+            Score((Note(0.0, kind.hold_frames * frame, kind.pitch, kind.velocity),))
+            for kind in kinds
         ),
-        labels=np.tile(np.asarray(label_ids, np.int32), (len(kinds), 1)),
-        streams=np.arange(len(kinds)),
+        labels=labels.reshape(len(kinds), -1),
+        streams=np.array([_stream(kind) for kind in kinds]),
     )
-    blocks = []
-    for block in sampler.stream(trained, request, draws, backend):
-        blocks.append(block)
-        progress(sum(b.shape[1] for b in blocks) / config.audio.sample_rate)
-    sound = mulaw.decode(np.concatenate(blocks, axis=1), config.audio.n_codes)
-    fade = max(1, round(FADE_SECONDS * config.audio.sample_rate))
-    takes = {}
-    for kind, take in zip(kinds, sound, strict=True):
-        length = min(len(take), round((kind[2] + RELEASE_SECONDS) * config.audio.sample_rate))
-        take = take[:length].copy()
-        take[-fade:] *= np.linspace(1.0, 0.0, min(fade, length), dtype=np.float32)
-        takes[kind] = take
-    return takes
+
+
+def _frames(trained: Trained, arrangement: Arrangement, kind: Kind) -> int:
+    """Frames of a kind of note, its release included."""
+    return kind.hold_frames + -(-arrangement.release_samples // trained.config.model.hop_length)
+
+
+def _trouble(
+    trained: Trained, score: Score, sound: np.ndarray, entropies: np.ndarray
+) -> Trouble | None:
+    """What is wrong with the sound of one note, or None."""
+    audio = trained.config.audio
+    watch = health.Watch(audio.sample_rate, audio.n_codes, trained.heard, health.sounding(score))
+    watch.add(sound, entropies)
+    watch.end()
+    if watch.troubles:
+        return watch.troubles[0]
+    held = min(max(score.duration_seconds, ATTACK_SECONDS), health.FRESH_SECONDS)
+    window = windows.describe(sound[: max(1, round(held * audio.sample_rate))], audio.sample_rate)
+    if window.is_silent:  # a short note fills no window
+        return Trouble(health.SILENCE, 0.0, held, f"{window.rms_dbfs:.0f} dBFS while it is held")
+    return None
+
+
+def _stream(kind: Kind) -> int:
+    """The number of a kind's random stream: the same in every song."""
+    return (kind.pitch * 128 + kind.velocity) * 4096 + kind.hold_frames % 4096
