@@ -81,6 +81,22 @@ def test_a_primer_is_gone_on_from_across_a_stop(wavegen, plain_run, sine, tmp_pa
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+def test_a_curve_begins_with_the_new_sound_whether_the_primer_is_in_the_file(
+    wavegen, plain_run, sine, tmp_path
+):
+    primer = sine(tmp_path / "p.wav", seconds=0.5)
+    base = ("generate", "--run", plain_run, "--primer", primer, "--seconds", 0.3)
+    curve = ("--temperature", "0:1,0.1:0")
+    assert wavegen(*base, "--out", tmp_path / "a.wav", *curve).code == 0
+    assert wavegen(*base, "--out", tmp_path / "b.wav", *curve, "--no-include-primer").code == 0
+    warm = (*base, "--out", tmp_path / "c.wav", "--no-include-primer")
+    assert wavegen(*warm).code == 0
+    with_primer, without, plain = (samples_of(tmp_path / f"{name}.wav") for name in "abc")
+    np.testing.assert_array_equal(with_primer[RATE // 2 :], without)
+    assert np.any(without != plain)
+    np.testing.assert_array_equal(without[:8], plain[:8])  # as warm in the first milliseconds
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -298,6 +314,15 @@ def test_a_reader_that_has_heard_enough_ends_it_without_a_word(wavegen, plain_ru
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_flac_may_be_kept_of_what_is_heard(wavegen, run, tmp_path, card):
+    base = ("generate", "--run", run, *NOTE, "--seconds", 0.1, "--live")
+    assert wavegen(*base, "--out", tmp_path / "a.flac").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.flac"]
+    ended = wavegen(*base[:-1], "--pitch", "60,62", "--live", "--out", tmp_path)
+    assert ended.code == 1
+    assert "2 sounds are asked for, to be heard as they are made" in ended.err
 
 
 @pytest.mark.parametrize("more", [("--retry", 1), ("--best-of", 2), ("--num", 2)])

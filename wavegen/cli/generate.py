@@ -130,7 +130,7 @@ def run(
     console = Console(json, quiet, aside=out == outlets.STDOUT)
     kind = outlets.kind_of(format, out, live)
     heard_at_once = live or out == outlets.STDOUT
-    _check(json, heard_at_once, retry, best_of, save_state, num)
+    _check(heard_at_once, retry, best_of, save_state)
     compiled.keep()
     wished = Wishes(
         out=out or outlets.STDOUT,
@@ -164,6 +164,10 @@ def run(
         precision = piece.precision if precision == "auto" else precision
     else:
         planned = wishes.plan(trained, wished, console)
+    if heard_at_once and len(planned.takes) > 1:
+        raise WavegenError(
+            f"{len(planned.takes)} sounds are asked for, to be heard as they are made", "one sound"
+        )
     if planned.bend is not None and save_state:
         raise WavegenError("--save-state with --bend or --vibrato", "a sound that is not bent")
     _make(
@@ -173,17 +177,13 @@ def run(
     )  # fmt: skip
 
 
-def _check(
-    json: bool, heard_at_once: bool, retry: int, best_of: int, save_state: Path | None, num: int
-) -> None:
+def _check(heard_at_once: bool, retry: int, best_of: int, save_state: Path | None) -> None:
     """Refuses options that do not go together."""
     if heard_at_once and (retry or best_of > 1):
         raise WavegenError(
             "--retry and --best-of with a sound that is heard as it is made",
             "a file: what was heard cannot be taken back",
         )
-    if heard_at_once and num > 1:
-        raise WavegenError(f"--num {num} with --out - or --live", "one sound")
     if save_state and (retry or best_of > 1):
         raise WavegenError("--save-state with --retry or --best-of", "one take of each sound")
 
@@ -220,8 +220,7 @@ def _make(
     from wavegen.sampling import precision as precisions
     from wavegen.sampling import sampler
 
-    begun = planned.span[0] / trained.config.audio.sample_rate if piece is None else 0.0
-    draws = draws if not begun else draws.later(begun)
+    draws = draws.later(planned.primed / trained.config.audio.sample_rate)
     with console.kernels_heard():
         chosen = precisions.choose(trained, backend, precision)
         if chosen.note:

@@ -80,7 +80,7 @@ def write(work: Performance, finish: Mastering, stems: Path | None, song: Song) 
     try:
         with ExitStack() as stack:
             opened = lambda path: stack.enter_context(
-                files.WavStream(path, rate, "float32", work.story, work.channels)
+                files.WavStream(path, rate, "float32", words.fitting(work.story), work.channels)
             )
             stream = opened(mixed)
             paths = _stems(stems, tracks or [], song)
@@ -122,11 +122,12 @@ def _stems(folder: Path | None, tracks: list[int], song: Song) -> list[Path]:
     """A file for each track, named after it."""
     names = {part.track: part.name for part in song.parts if part.name}
     safe = lambda name: "".join(c if c.isalnum() else "_" for c in name).strip("_")
+    if folder is None:
+        return []
+    named = {track: safe(names.get(track, "")) for track in tracks}
     return [
-        folder
-        / ("_".join(filter(None, [f"track{track + 1:02d}", safe(names.get(track, ""))])) + ".wav")
-        for track in tracks
-        if folder is not None
+        folder / f"track{track + 1:02d}{'_' if name else ''}{name}.wav"
+        for track, name in named.items()
     ]
 
 
@@ -154,6 +155,8 @@ def play(work: Performance, live: bool) -> dict[str, Any]:
                 sink.write(block)
         finally:
             sink.close()
+        if work.out is not None:
+            outlet.finish(work.out, work.out, [])
     return _told(work, time.monotonic() - begin, level)
 
 

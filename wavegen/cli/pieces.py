@@ -53,7 +53,7 @@ def gone_on(trained: Trained, piece: Piece, wished: Wishes) -> Plan:
         for name, facts in named
     ]
     request = replace(piece.request, num_frames=num_frames)
-    return Plan(request, made, (start, end), length, piece.facts["labels"])
+    return Plan(request, made, (start, end), length, 0, piece.facts["labels"])
 
 
 def save(path: Path, job: Job, state: State, console: Console) -> None:

@@ -56,6 +56,7 @@ class Plan:
     takes: list[Take]
     span: tuple[int, int | None]  # samples of each stream that are put out; None: without end
     length: int | None  # samples that are put out; None: without end
+    primed: int  # samples of the primer, after which the new sound begins
     labels: dict[str, str]  # as files tell them
     bend: Bend | None = None
 
@@ -100,7 +101,7 @@ def plan(trained: Trained, wishes: Wishes, console: Console) -> Plan:
     skip = 0 if wishes.include_primer else primed
     end = None if made_seconds is None else primed + round(made_seconds * rate)
     whole = None if length is None else primed + length - skip
-    return Plan(request, takes, (skip, end), whole, said, bend)
+    return Plan(request, takes, (skip, end), whole, primed, said, bend)
 
 
 def _is_free(trained: Trained, wishes: Wishes, console: Console) -> bool:
