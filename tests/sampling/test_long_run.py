@@ -1,4 +1,4 @@
-"""Ten minutes of sound without a break: what the predictor makes of its own draws stays bounded."""
+"""Minutes of sound without a break: what the predictor makes of its own draws stays bounded."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from wavegen.sampling import sampler
 from wavegen.sampling.request import Draws, Request
 from wavegen.training import loop
 
-RATE, MINUTES = 16_000, 10
+RATE, MINUTES = 16_000, 4
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_an_untrained_network_neither_blows_up_nor_stops_drawing(temperature):
 
 
 @pytest.mark.slow
-def test_a_trained_network_is_as_loud_and_in_tune_after_ten_minutes_as_at_first(tmp_path):
+def test_a_trained_network_is_as_loud_and_in_tune_after_minutes_as_at_first(tmp_path):
     """A note a second, by a predictor that repeats the period asked for."""
     rate, pitches = 8000, (60, 72)
     organ = {"instrument": ("organ",)}

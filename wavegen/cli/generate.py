@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wavegen.cli import outlets, pieces, takes, wishes
+from wavegen.cli import options, outlets, pieces, takes, wishes
 from wavegen.cli.console import Console, Json, Quiet
 from wavegen.cli.takes import Job
 from wavegen.cli.wishes import Plan, Wishes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    run: Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")],
+    run: options.Run,
     out: Annotated[
         Path | None,
         typer.Option(help="A .wav or .flac file, a folder for several, or - for stdout."),
@@ -44,9 +44,7 @@ def run(
     bend: Annotated[
         str | None, typer.Option(metavar="ST", help="Semitones, or a curve such as 0:0,0.5:2.")
     ] = None,
-    vibrato: Annotated[
-        str | None, typer.Option(metavar="HZ:ST", help="Such as 5.5:0.3, semitones to each side.")
-    ] = None,
+    vibrato: options.Vibrato = None,
     midi: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A score to hear, by a model trained on music."),
@@ -104,20 +102,11 @@ def run(
         Path | None,
         typer.Option("--continue", metavar="FILE", help="Go on from a state, with what is new."),
     ] = None,
-    live: Annotated[
-        bool, typer.Option("--live", help="Play it through the sound card as it is made.")
-    ] = False,
-    checkpoint: Annotated[
-        int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
-    ] = None,
-    backend: Annotated[str, typer.Option(help="Sampling backend; see `wavegen doctor`.")] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="Of the weights: auto, float32, bfloat16 or int8.")
-    ] = "auto",
-    format: Annotated[
-        str | None,
-        typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
-    ] = None,
+    live: options.Live = False,
+    checkpoint: options.Checkpoint = None,
+    backend: options.Backend = "auto",
+    precision: options.Precision = "auto",
+    format: options.Format = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

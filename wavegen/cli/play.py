@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavegen.cli import outlets, performance, words
+from wavegen.cli import options, outlets, performance, words
 from wavegen.cli.console import Console, Json, Quiet, duration
 from wavegen.cli.performance import Performance
 from wavegen.errors import WavegenError
@@ -32,7 +32,7 @@ LONG_SECONDS = 1800.0
 
 def run(
     midi: Annotated[Path, typer.Argument(metavar="SONG.mid", help="The score.")],
-    run: Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")],
+    run: options.Run,
     out: Annotated[Path | None, typer.Option(help="A .wav or .flac file, or - for stdout.")] = None,
     label: Annotated[
         list[str] | None,
@@ -52,9 +52,7 @@ def run(
         float | None,
         typer.Option(metavar="S", help="Seconds that a note rings on.", show_default="0.5"),
     ] = None,
-    vibrato: Annotated[
-        str | None, typer.Option(metavar="HZ:ST", help="Such as 5.5:0.3, semitones to each side.")
-    ] = None,
+    vibrato: options.Vibrato = None,
     pan: Annotated[
         str, typer.Option(help="Stereo: spread the tracks, or as the midi file says; or none.")
     ] = "none",
@@ -81,21 +79,12 @@ def run(
     ] = 1.0,
     top_k: Annotated[int, typer.Option(help="Draw among the K likeliest codes; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw among the likeliest share P; 1: all.")] = 1.0,
-    live: Annotated[
-        bool, typer.Option("--live", help="Play it through the sound card as it is made.")
-    ] = False,
+    live: options.Live = False,
     yes: Annotated[bool, typer.Option("--yes", help="Begin a long work without asking.")] = False,
-    checkpoint: Annotated[
-        int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
-    ] = None,
-    backend: Annotated[str, typer.Option(help="Sampling backend; see `wavegen doctor`.")] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="Of the weights: auto, float32, bfloat16 or int8.")
-    ] = "auto",
-    format: Annotated[
-        str | None,
-        typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
-    ] = None,
+    checkpoint: options.Checkpoint = None,
+    backend: options.Backend = "auto",
+    precision: options.Precision = "auto",
+    format: options.Format = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -1,0 +1,23 @@
+"""Options that several verbs take, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")]
+Checkpoint = Annotated[
+    int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
+]
+Backend = Annotated[str, typer.Option(help="Sampling backend; see `wavegen doctor`.")]
+Precision = Annotated[str, typer.Option(help="Of the weights: auto, float32, bfloat16 or int8.")]
+Vibrato = Annotated[
+    str | None, typer.Option(metavar="HZ:ST", help="Such as 5.5:0.3, semitones to each side.")
+]
+Live = Annotated[bool, typer.Option("--live", help="Play it through the sound card as it is made.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
+]
