@@ -264,7 +264,7 @@ def _verdict(
     from wavegen.sampling import health
 
     level, bits = voice.level, voice.bits_per_sample
-    trouble = health.verdict(level) or (str(voice.troubles[0]) if voice.troubles else None)
+    trouble = str(voice.troubles[0]) if voice.troubles else health.verdict(level)
     if is_last:
         unlikely = "" if bits is None else f"  {bits:.2f} bits per sample"
         console.say(
