@@ -18,7 +18,9 @@ def test_words_become_numbers_and_curves_and_words_again():
     assert curves.parse("0.9", "--temperature") == 0.9
     found = curves.parse("0:0.8,4:1.1", "--temperature")
     assert found == Curve((0.0, 4.0), (0.8, 1.1))
-    assert curves.parse(str(found), "again") == found
+    assert str(found) == "0:0.8,4:1.1"
+    for curve in (found, Curve((1 / 3, 1e6 / 7), (0.1 + 0.2, 1e-9))):
+        assert curves.parse(str(curve), "again") == curve
     np.testing.assert_array_equal(curves.at(0.9, np.zeros(2)), [0.9, 0.9])
     np.testing.assert_array_equal(curves.at(found, np.array([0.0, 4.0])), [0.8, 1.1])
     assert curves.extremes(found) == (0.8, 1.1)

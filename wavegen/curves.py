@@ -44,8 +44,13 @@ class Curve:
         return Curve(tuple(time + seconds for time in self.seconds), self.values)
 
     def __str__(self) -> str:
+        """The words that `parse` reads, to the last bit."""
         pairs = zip(self.seconds, self.values, strict=True)
-        return ",".join(f"{time:g}:{value:g}" for time, value in pairs)
+        return ",".join(f"{_word(time)}:{_word(value)}" for time, value in pairs)
+
+
+def _word(number: float) -> str:
+    return repr(float(number)).removesuffix(".0")
 
 
 def parse(text: str, name: str) -> float | Curve:

@@ -374,6 +374,28 @@ def test_live_sound_is_that_of_the_file_and_its_margin_is_told(wavegen, run, tmp
     assert wavegen(*base, "--live").code == 0  # and without a file
 
 
+def test_a_card_that_vanishes_leaves_what_was_written(
+    wavegen, plain_run, tmp_path, card, monkeypatch
+):
+    written = []
+
+    def write(self, frames):
+        written.append(len(frames))
+        if sum(written) > RATE // 2:
+            raise sys.modules["sounddevice"].PortAudioError("unplugged")
+        return False
+
+    monkeypatch.setattr(Card, "write", write)
+    out = tmp_path / "a.wav"
+    ended = wavegen("generate", "--run", plain_run, "--live", "--seconds", 2, "--out", out)
+    assert ended.code == 1
+    assert "the sound card 'a card' stopped after" in ended.err
+    assert "unplugged" in ended.err
+    assert "Traceback" not in ended.err
+    assert files.info(out).frames >= RATE // 2
+    assert np.isfinite(samples_of(out)).all()
+
+
 def test_a_card_that_is_not_there_is_told_in_words(wavegen, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     ended = wavegen("generate", "--run", run, *NOTE, "--live")

@@ -102,7 +102,7 @@ class Outlet:
         return path.with_name(path.name + ".partial.wav") if self.kind == "flac" else path
 
     def heard(self, seconds: float) -> None:
-        """Counts a block that is about to be heard, and waits for it no longer than it must."""
+        """Counts a block that is about to be heard."""
         now = time.monotonic()
         if self.pace is not None:
             self.pace.add(seconds, self._since, now)
