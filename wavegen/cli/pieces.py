@@ -74,4 +74,5 @@ def save(path: Path, job: Job, state: State, console: Console) -> None:
     piece = Piece(state, job.request, job.draws, *settings, facts)
     continuation.write(path, job.trained, piece)
     seconds = state.num_samples / job.trained.config.audio.sample_rate
-    console.say(f"{path}  goes on from {seconds:.2f} s: wavegen generate --continue {path}")
+    again = f"wavegen generate --run {job.settings['run']} --continue {path} --out FILE"
+    console.say(f"{path}  goes on from {seconds:.2f} s: {again}")
