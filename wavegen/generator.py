@@ -198,7 +198,7 @@ class Generator:
             channels=2 if stereo else 1,
             retry=retry,
         )
-        parts = [mix.tracks.sum(axis=1) for mix in mixes]
+        parts = [mix.sum(axis=1) for mix in mixes]
         sound = np.concatenate([np.zeros((0, 2 if stereo else 1), np.float32), *parts])
         sound *= min(1.0, LOUDEST / max(1e-9, float(np.abs(sound).max(initial=0.0))))
         return sound if stereo else sound[:, 0]

@@ -86,4 +86,4 @@ def mix(*notes, **settings):
 
 
 def joined(mixes):
-    return np.concatenate([each.tracks for each in mixes])
+    return np.concatenate(mixes)

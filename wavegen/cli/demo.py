@@ -160,7 +160,7 @@ def _phrase(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> n
     cast = casting.cast(trained, song, asked)
     arranged = arrangement.arrange(song, cast.voices, trained.config, trained.vocabulary)
     mixes = render.render(trained, arranged, draws, ran["backend"], ran["precision"])
-    sound = np.concatenate([mix.tracks[:, 0, 0] for mix in mixes])
+    sound = np.concatenate([mix[:, 0, 0] for mix in mixes])
     sound = sound * min(1.0, LOUDEST / max(1e-9, float(np.abs(sound).max())))
     story = _story(out, trained, draws, said) | ran
     files.write(out / "phrase.wav", sound, trained.config.audio.sample_rate, "wav16", story)

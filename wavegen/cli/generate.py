@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from wavegen.continuation import Piece
     from wavegen.model.network import Trained
     from wavegen.sampling.request import Draws
-    from wavegen.sampling.state import State
 
 
 def run(
@@ -233,22 +231,12 @@ def _make(
             num_samples=planned.length,
             live=live,
         ) as outlet:
-            reached: list[State] = []
             job = Job(
                 trained, planned.request, draws, planned.takes, settings, outlet, planned.span,
                 planned.length, planned.bend, best_of, retry,
                 state=None if piece is None else piece.state,
-                keep=(lambda state: reached.__setitem__(slice(None), [state]))
-                if save_state else None,
             )  # fmt: skip
-            try:
-                written = takes.write(job, console)
-            except BaseException:
-                if save_state and reached:
-                    with contextlib.suppress(WavegenError):  # what went wrong first is told
-                        pieces.save(save_state, job, reached[0], console)
-                raise
-            if save_state and reached:
-                pieces.save(save_state, job, reached[0], console)
+            with pieces.keeping(save_state, job, console) as kept:
+                written = takes.write(kept, console)
     told = {"files": written, **settings}
     console.result(told | ({"state": str(save_state)} if save_state else {}))

@@ -62,8 +62,8 @@ class Performance:
                 self.chosen.precision, tracks=tracks, channels=self.channels, retry=self.retry,
                 hurried=hurried, on_failed=self.failed.append,
             ):  # fmt: skip
-                yield mix.tracks
-                done += len(mix.tracks)
+                yield mix
+                done += len(mix)
                 update(done / self.sample_rate)
 
 

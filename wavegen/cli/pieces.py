@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,32 @@ def gone_on(trained: Trained, piece: Piece, wished: Wishes) -> Plan:
     ]
     request = replace(piece.request, num_frames=num_frames)
     return Plan(request, made, (start, end), length, 0, piece.facts["labels"])
+
+
+@contextmanager
+def keeping(path: Path | None, job: Job, console: Console) -> Iterator[Job]:
+    """The job, whose last state is written in the end, also where it was broken off.
+
+    Without a path nothing is kept.
+    """
+    if path is None:
+        yield job
+        return
+    reached: State | None = None
+
+    def keep(state: State) -> None:
+        nonlocal reached
+        reached = state
+
+    try:
+        yield replace(job, keep=keep)
+    except BaseException:
+        if reached is not None:
+            with suppress(WavegenError):  # what went wrong first is told
+                save(path, job, reached, console)
+        raise
+    if reached is not None:
+        save(path, job, reached, console)
 
 
 def save(path: Path, job: Job, state: State, console: Console) -> None:

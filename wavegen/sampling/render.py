@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -31,13 +30,6 @@ AHEAD = 4  # batches that are looked ahead, so that those side by side are alike
 ATTACK_SECONDS = 0.1  # in which the shortest note has to be heard
 
 
-class Mix(NamedTuple):
-    """Some of the song, mixed."""
-
-    tracks: np.ndarray  # [n, number of tracks, C] float32; their sum is the song
-    begun: int  # notes of the song that have begun so far
-
-
 @dataclass(frozen=True)
 class Failed:
     """A kind of note that collapsed, whatever was tried."""
@@ -58,7 +50,7 @@ def render(
     retry: int = 0,  # so many other seeds are tried for a note that collapses
     hurried: bool = False,  # whether somebody waits for the first notes
     on_failed: Callable[[Failed], None] = lambda failed: None,
-) -> Iterator[Mix]:
+) -> Iterator[np.ndarray]:  # [n, number of tracks, C] float32; their sum is the song
     """The song from its start to its end, as its notes are made; none is held that is over.
 
     Every note begins at the sample nearest to its onset. What a kind of note sounds like depends
@@ -89,7 +81,7 @@ def render(
             heard = sound[first - note.start : last - note.start, None] * _sides(note, channels)
             mixed[first - start : last - start, numbers.get(note.track, 0)] += heard
         sounding = [each for each in sounding if each[0].start + len(each[1]) > end]
-        yield Mix(mixed, begun)
+        yield mixed
 
 
 def speed(
@@ -160,7 +152,7 @@ def _batches(
 
     All notes of a batch are made as long as its longest: some batches are looked ahead and sorted
     by length, and of long notes there are fewer in a batch, so that one that never ends takes
-    neither the memory nor the time of many. Each size is compiled anew: halving makes few.
+    neither the memory nor the time of many. Halving makes few sizes to compile for.
     """
     frames = [_frames(trained, arrangement, kind) for kind in arrangement.kinds]
     room = most * LONG_SECONDS / trained.config.frame_seconds
