@@ -90,7 +90,7 @@ def _play(generator: Generator, song: Song) -> tuple[float, float]:
     cast = casting.cast(trained, song, {})
     arranged = arrangement.arrange(song, cast.voices, trained.config, trained.vocabulary)
     mixes = render.render(trained, arranged, Draws(), generator.backend, generator.precision)
-    blocks = [mix.tracks.sum(axis=1) for mix in mixes]
+    blocks = [mix.sum(axis=1) for mix in mixes]
     asked = Mastering(remove_dc=True, loudness_lufs=-18.0, dither=True)
     finished, _ = mastering.master(lambda: iter(blocks), RATE, arranged.num_samples, 1, asked)
     with tempfile.TemporaryDirectory() as folder:

@@ -56,6 +56,9 @@ DOORS = {  # third-party package: the only modules that may import it
     "tomllib": {"wavegen.config"},
     "tensorboard": {"wavegen.training.events"},
     "wandb": {"wavegen.cli.weights_and_biases"},
+    "jinja2": {"wavegen.evaluation.pages"},
+    "onnxruntime": {"wavegen.evaluation.metrics.embeddings"},
+    "sklearn": {"wavegen.evaluation.metrics.bins", "wavegen.evaluation.metrics.neighbours"},
 }
 KERNELS_MAY_NOT_KNOW = {"flax", "optax", "orbax", "wavegen", "librosa", "soundfile"}
 

@@ -10,7 +10,8 @@ from wavegen.data import LAYOUT_NAMES
 from wavegen.data.layouts import LAYOUTS
 
 VERBS = (
-    "demo", "prepare", "train", "generate", "play", "master", "evaluate", "plot", "info", "doctor",
+    "demo", "prepare", "train", "generate", "play", "master", "evaluate", "compare", "plot", "info",
+    "doctor",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def test_help_loads_nothing_heavy():
         "generate --run r --out o.wav more",
         "generate --run r --out o.wav --num 0",
         "generate --run r --out o.wav --seed x",
+        "evaluate",
         "evaluate --run r",
         "evaluate --run r --data c --limit 0",
         "prepare src",

@@ -113,6 +113,46 @@ def test_a_run_becomes_its_curves(wavegen, run, tmp_path, drawn):
     assert [label.split(",")[0] for label in labels] == ["training", "validation"]
 
 
+def test_several_runs_become_one_figure_and_two_scales_are_told(
+    wavegen, run, plain_run, tmp_path, drawn
+):
+    facts = told(wavegen("plot", run, plain_run, "--out", tmp_path / "runs.svg", "--json"))
+    assert facts["runs"] == [str(run), str(plain_run)]
+    assert len(drawn[0].legends[0].get_texts()) == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("metrics.jsonl", "config.toml"):
+        text = (run / name).read_text()
+        (other / name).write_text(text.replace(f"sample_rate = {RATE}", "sample_rate = 16000"))
+    ended = wavegen("plot", run, other, "--out", tmp_path / "runs.svg")
+    assert "bits per sample do not compare" in ended.err
+
+
+@pytest.mark.parametrize("seconds", [0.001, 2.0])
+def test_a_rainbowgram_stands_in_place_of_the_spectrogram(wavegen, sine, tmp_path, drawn, seconds):
+    wav = sine(tmp_path / "a.wav", seconds=seconds)
+    told(wavegen("plot", wav, wav, "--rainbowgram", "--out", tmp_path / "a.png", "--json"))
+    labels = [axes.get_ylabel() for axes in drawn[0].axes]
+    assert labels.count("note") == 1
+    assert "kHz" not in labels
+    assert image.imread(tmp_path / "a.png").std() > 0.1
+
+
+def test_silence_is_drawn_and_told(wavegen, tmp_path):
+    files.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
+    ended = wavegen("plot", tmp_path / "a.wav", "--rainbowgram", "--out", tmp_path / "a.png")
+    assert ended.code == 0
+    assert "a.wav is silent there" in ended.err
+
+
+def test_a_config_by_name_or_of_a_run_becomes_its_dilations(wavegen, run, tmp_path, drawn):
+    facts = told(wavegen("plot", "tiny", "--out", tmp_path / "a.svg", "--json"))
+    assert facts["receptive_field_samples"] == 65
+    assert facts["config"].endswith("tiny.toml")
+    told(wavegen("plot", run / "config.toml", "--out", tmp_path / "a.pdf", "--json"))
+    assert [figure.get_suptitle() for figure in drawn] == ["tiny", run.name]
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, sine):
     """Things that cannot be drawn, and a sound and a song that can."""
@@ -122,6 +162,8 @@ def world(tmp_path_factory, sine):
     write_song(here / "none.mid", notes=0)
     (here / "text.wav").write_text("I am a poem.")
     (here / "text.mid").write_text("I am a poem.")
+    (here / "poem.toml").write_text("I am a poem.")
+    (here / "wrong.toml").write_text("[model]\nlayers = 3\n")
     (here / "torn.mid").write_bytes((here / "a.mid").read_bytes()[:60])
     (here / "zero.wav").touch()
     soundfile.write(here / "header.wav", np.zeros(0), RATE)
@@ -153,7 +195,15 @@ def world(tmp_path_factory, sine):
         ("a.wav --start 3 --out a.png", ["a.wav lasts 1.000 s", "the start is 3 s"]),
         ("a.wav --start nan --out a.png", ["a.wav lasts 1.000 s"]),
         ("a.wav --seconds 0 --out a.png", ["a stretch of 0 s"]),
-        ("a.wav empty --out a.png", ["a folder among them"]),
+        ("a.wav empty --out a.png", ["a.wav, a sound and empty, a folder", "each kind"]),
+        ("young tiny --out a.png", ["young, a folder and tiny, a config"]),
+        ("young young --out a.png", ["young twice"]),
+        ("tiny demo --out a.png", ["2 configs in one figure"]),
+        ("nosuch --out a.png", ["no config 'nosuch'", "tiny"]),
+        ("poem.toml --out a.png", ["poem.toml is not TOML"]),
+        ("wrong.toml --out a.png", ["unknown key 'model.layers'"]),
+        ("tiny --rainbowgram --out a.png", ["with tiny, a config", "a sound file"]),
+        ("nan.wav --rainbowgram --out a.png", ["nan.wav has 1 NaN"]),
         ("empty --out a.png", ["empty holds no metrics.jsonl", "wavegen train"]),
         ("young --out a.png", ["tells of no step"]),
         ("binary --out a.png", ["is damaged"]),

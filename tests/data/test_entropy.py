@@ -47,6 +47,15 @@ def test_what_was_never_seen_costs_much_but_not_infinitely():
     assert 4.0 < bits < 40.0
 
 
+def test_pieces_of_a_recording_do_not_matter(monkeypatch):
+    random = np.random.default_rng(0)
+    train, valid = (split_of(random.integers(0, N_CODES, 500), [3], [4, 5]) for _ in range(2))
+    whole = [entropy.markov_bits(train, valid, N_CODES, order) for order in (0, 1, 2)]
+    monkeypatch.setattr(entropy, "PIECE_SAMPLES", 7)
+    pieces = [entropy.markov_bits(train, valid, N_CODES, order) for order in (0, 1, 2)]
+    assert pieces == pytest.approx(whole, rel=1e-12)  # sums of 500 float64 in another order
+
+
 def test_an_order_that_would_not_fit_in_memory_is_refused():
     split = split_of(np.zeros(10, np.int32))
     with pytest.raises(ValueError, match="order must be 0, 1 or 2"):

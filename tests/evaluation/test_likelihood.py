@@ -9,7 +9,7 @@ import pytest
 from wavegen import config as configs
 from wavegen.data import corpus
 from wavegen.errors import BackendError
-from wavegen.evaluation import likelihood
+from wavegen.evaluation import excerpts, likelihood
 from wavegen.model import network
 from wavegen.model.network import Trained
 from wavegen.sampling import precision
@@ -36,10 +36,14 @@ def trained(split):
     return Trained(config, split.vocabulary, graphdef, params, 0)
 
 
+def few(split, num):
+    return split.only(excerpts.spread(split.num_items, num))
+
+
 @pytest.fixture(scope="module")
 def measured(trained, split):
     """Six recordings, the least that fills no batch, in every precision that runs here."""
-    return likelihood.measure(trained, split, precision.usable(), limit=6)
+    return likelihood.measure(trained, few(split, 6), precision.usable())
 
 
 def test_float32_is_what_the_evaluation_of_training_says(trained, split):
@@ -61,7 +65,7 @@ def test_neither_chunks_nor_batches_matter(trained, split, measured, monkeypatch
     # Chunks of three frames, which divide nothing here.
     hop = trained.config.model.hop_length
     monkeypatch.setattr(likelihood, "CHUNK_LOGITS", 3 * 4 * 256 * hop)
-    found = likelihood.measure(trained, split, precision.usable(), limit=6)
+    found = likelihood.measure(trained, few(split, 6), precision.usable())
     assert found[:2] == measured[:2]
     for name, expected in measured.precisions.items():
         # Sums in another order, and conditioning of another batch: 1e-6 in a logit.
@@ -81,7 +85,7 @@ def test_every_precision_is_compared_with_float32(measured):
 
 
 def test_float32_is_measured_unasked_since_the_others_need_it(trained, split):
-    found = likelihood.measure(trained, split, ["bfloat16"], limit=1)
+    found = likelihood.measure(trained, few(split, 1), ["bfloat16"])
     assert list(found.precisions) == ["float32", "bfloat16"]
 
 
@@ -92,21 +96,14 @@ def test_a_network_that_knows_nothing_scores_eight_bits(trained, split):
             for name, each in trained.params["wavenet"].items()
         }
     }
-    found = likelihood.measure(dataclasses.replace(trained, params=params), split, limit=2)
+    found = likelihood.measure(dataclasses.replace(trained, params=params), few(split, 2))
     assert found.precisions["float32"].bits_per_sample == pytest.approx(8, abs=1e-6)
-
-
-def test_a_limit_takes_recordings_from_the_whole_split(split):
-    chosen = likelihood._choose(split.lengths, 3)
-    assert {0, split.num_items - 1} < set(chosen.tolist())
-    assert list(split.lengths[chosen]) == sorted(split.lengths[chosen], reverse=True)
-    assert set(likelihood._choose(split.lengths, 1000)) == set(range(split.num_items))
 
 
 def test_progress_ends_with_all_samples(trained, split):
     told = []
     found = likelihood.measure(
-        trained, split, limit=2, progress=lambda done, total: told.append((done, total))
+        trained, few(split, 2), progress=lambda done, total: told.append((done, total))
     )
     assert told == sorted(told)
     assert told[-1] == (found.num_samples, found.num_samples)

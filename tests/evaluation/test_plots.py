@@ -26,7 +26,7 @@ def test_a_figure_is_written_whole(tmp_path):
 
 
 def test_a_figure_that_fails_half_way_leaves_the_older_one_alone(tmp_path, monkeypatch):
-    def torn(_, beside, format):
+    def torn(_, beside, **how):
         beside.write_bytes(b"torn")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -133,6 +133,17 @@ def test_names_that_are_no_words_are_drawn_all_the_same(tmp_path):
     path = tmp_path / "figure.png"
     plots.sounds(path, [(name, tone(300, 0, 1)) for name in odd], RATE, "$\\title$ \udcff漢")
     assert image.imread(path).std() > 0.1
+
+
+def test_a_figure_as_bytes_is_the_same_each_time_and_an_svg_begins_as_an_element():
+    def made():
+        return plots.figure([shown("tone", tone(300, 0, 1))])
+
+    assert plots.png(made())[:4] == b"\x89PNG"
+    assert plots.svg(made()).startswith("<svg")
+    assert plots.svg(made()).rstrip().endswith("</svg>")
+    assert plots.svg(made()) == plots.svg(made())
+    assert plots.png(made()) == plots.png(made())
 
 
 def test_the_spectrogram_is_a_picture_in_an_svg_too(tmp_path):

@@ -72,6 +72,13 @@ def periods(
     return np.where(pitch > 0, length, 0).astype(np.float32)
 
 
+def level_db(
+    mel: np.ndarray,  # [...], `mel` as `frames` made it
+) -> np.ndarray:  # [...]
+    """Levels in dB below a sine at full scale, -100 at the least: the scaling undone."""
+    return 25 * mel - 50
+
+
 def _window(sample_rate: int, hop_length: int) -> int:
     """Samples that a frame is measured in: a power of two, no shorter than the frame."""
     return 2 ** math.ceil(math.log2(max(_WINDOW_SECONDS * sample_rate, hop_length, 64)))

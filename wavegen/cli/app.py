@@ -16,6 +16,7 @@ import typer
 from wavegen import WavegenError, __version__
 from wavegen.cli import (
     bench,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -43,6 +44,7 @@ app.command("generate")(generate.run)
 app.command("play")(play.run)
 app.command("master")(master.run)
 app.command("evaluate")(evaluate.run)
+app.command("compare")(compare.run)
 app.command("plot")(plot.run)
 app.add_typer(bench.app, name="bench")
 app.command("info")(info.run)

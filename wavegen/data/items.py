@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,6 +78,25 @@ class Split:
                 )
                 for n in notes
             )
+        )
+
+    def only(
+        self,
+        items: np.ndarray,  # [M]
+    ) -> Split:
+        """The split that these recordings are, in this order."""
+        start = self.note_start
+        of_item = [np.arange(int(start[i]), int(start[i + 1])) for i in items]
+        notes = np.concatenate([np.zeros(0, np.int64), *of_item])
+        ends = np.cumsum([0, *(len(each) for each in of_item)])
+        by_item = ("shard", "offset", "lengths", "label_ids")
+        by_note = ("onset_seconds", "note_seconds", "pitch", "velocity")
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in items),
+            note_start=ends,
+            **{name: getattr(self, name)[items] for name in by_item},
+            **{name: getattr(self, name)[notes] for name in by_note},
         )
 
 

@@ -48,11 +48,10 @@ def measure(
     recordings: Split,
     precisions: Sequence[str] = (YARDSTICK,),
     *,
-    limit: int | None = None,
     backend: str = "auto",
     progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> Evaluation:
-    """What the precisions make of a split, or of `limit` recordings spread evenly over it.
+    """What the precisions make of a split.
 
     float32 is measured in any case, for the others are compared with it. `progress` is told
     the samples done and those there are. Raises BackendError where a precision cannot run.
@@ -61,8 +60,9 @@ def measure(
     backend = precision.backend_of(backend, YARDSTICK)
     for name in names:
         precision.backend_of(backend, name)
-    indices = _choose(recordings.lengths, limit)
-    total = int(recordings.lengths[indices].sum())
+    # The longest first, so that those side by side are alike.
+    indices = np.argsort(-recordings.lengths, kind="stable")
+    total = int(recordings.lengths.sum())
     sums, done = {name: np.zeros(3) for name in names}, 0
     for start in range(0, len(indices), BATCH):
         group = indices[start : start + BATCH]
@@ -81,13 +81,6 @@ def measure(
             for name, (_, away, same) in means.items()
         },
     )
-
-
-def _choose(lengths: np.ndarray, limit: int | None) -> np.ndarray:
-    """Which recordings to hear, the longest first, so that those side by side are alike."""
-    count = len(lengths) if limit is None else min(limit, len(lengths))
-    chosen = np.linspace(0, len(lengths) - 1, count).round().astype(int)
-    return chosen[np.argsort(-lengths[chosen], kind="stable")]
 
 
 def _hear(

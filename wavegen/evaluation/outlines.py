@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from wavegen.errors import WavegenError
 DYNAMIC_RANGE_DB = 80.0
 WINDOW_SECONDS = 0.064  # partials apart, onsets still sharp
 LONG_WINDOW_SECONDS = 0.128  # so that low notes a tone apart are two lines
-COLUMNS = 1000  # of the spectrogram at most; a figure has a pixel for each
+COLUMNS = 900  # of the spectrogram at most; a figure has a pixel for each
 POINTS = 4000  # of the waveform, each with its lowest and its highest sample
 _SMALLEST_FFT, _LARGEST_FFT = 64, 4096
 _BLOCK = 1 << 16  # samples looked at in one go
@@ -64,9 +65,23 @@ class Outline:
     @property
     def level_db(self) -> np.ndarray:  # [bins, F]
         """Level below the loudest place; silence is far below."""
-        loudest = max(float(self.power.max()), _FAINTEST)
-        quiet = 10 ** (-DYNAMIC_RANGE_DB / 10) * loudest
-        return 10 * np.log10(np.maximum(self.power, quiet) / loudest)
+        return level_db(self.power)
+
+
+class Stretch(NamedTuple):
+    """A part of a sound file that is about to be read."""
+
+    blocks: Iterable[np.ndarray]  # of [n] samples in [-1, 1], in order
+    sample_rate: int  # Hz
+    num_samples: int  # as many as the file's header announces, at most
+    start_seconds: float
+
+
+def level_db(power: np.ndarray) -> np.ndarray:  # [bins, F], both
+    """Level below the loudest place, in [-DYNAMIC_RANGE_DB, 0]; silence is all at the bottom."""
+    loudest = max(float(power.max()), _FAINTEST)
+    quiet = 10 ** (-DYNAMIC_RANGE_DB / 10) * loudest
+    return 10 * np.log10(np.maximum(power, quiet) / loudest)
 
 
 def read(
@@ -79,6 +94,22 @@ def read(
     """The outline of a sound file or of a stretch of it, its channels averaged.
 
     Raises WavegenError where it cannot be read, or ends before the stretch begins.
+    """
+    found = trace(*stretch(path, start_seconds, seconds, progress), window_seconds)
+    if not found.num_samples:  # its header announces more than is there
+        raise WavegenError(f"{path} ends before {start_seconds:g} s", "an earlier start")
+    return found
+
+
+def stretch(
+    path: Path,
+    start_seconds: float = 0.0,
+    seconds: float | None = None,  # None: to the end
+    progress: Callable[[float, float], None] = lambda done, total: None,  # seconds
+) -> Stretch:
+    """A sound file's samples from a start on, its channels averaged; read as they are asked for.
+
+    Raises WavegenError where the file cannot be read, or ends before the stretch begins.
     """
     header = files.info(path)
     rate = header.sample_rate
@@ -94,11 +125,7 @@ def read(
     count = there if seconds is None else round(min(max(1.0, seconds * rate), there))
     end = first + count
     told = lambda place: progress(place / rate, end / rate)
-    blocks = _cut(files.Blocks(path), first, end, told)
-    found = trace(blocks, rate, count, first / rate, window_seconds)
-    if not found.num_samples:  # its header announces more than is there
-        raise WavegenError(f"{path} ends before {start_seconds:g} s", "an earlier start")
-    return found
+    return Stretch(_cut(files.Blocks(path), first, end, told), rate, count, first / rate)
 
 
 def trace(
@@ -120,7 +147,7 @@ def trace(
     points = min(hop, _power_of_two(max(1, POINTS * column // max(1, num_samples))))
     beside = (n_fft - hop) // 2
     told, lows, highs, powers = 0, [], [], []
-    for samples, own in _columns(blocks, column, beside):
+    for samples, own in columns(blocks, column, beside):
         told += own
         middle = samples[beside : len(samples) - beside].reshape(-1, column // points)
         lows.append(middle.min(axis=1))
@@ -158,10 +185,11 @@ def _cut(
             return
 
 
-def _columns(
+def columns(
     blocks: Iterable[np.ndarray],
     column: int,
     beside: int,
+    least: int = 1,  # samples of a piece, unless it is the last
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Whole columns with what windows hear before and after them; how many samples are new.
 
@@ -173,7 +201,7 @@ def _columns(
             piece = np.asarray(block[start : start + _BLOCK], np.float32)
             rest = np.concatenate([rest, piece])
             ready = (len(rest) - 2 * beside) // column * column
-            if ready > 0:
+            if ready >= least:
                 yield rest[: ready + 2 * beside], ready
                 rest = rest[ready:]
     own = len(rest) - beside

@@ -51,7 +51,7 @@ def split(
     fresh = network.assemble(graphdef, params).initial_state(len(groups[0]))
     for group in groups:
         state = fresh
-        for batch in _chunks(recordings, group, len(groups[0]), config, vocabulary, longest):
+        for batch in chunks(recordings, group, len(groups[0]), config, vocabulary, longest):
             score, state = _chunk(graphdef, params, batch, state)
             found = np.array([score.nats, score.hits, score.weight], np.float64)  # [3, parts]
             totals += found.sum(axis=1)
@@ -76,11 +76,30 @@ def seconds(
     groups = _groups(indices)
     count = sum(len(_first_frames(recordings, group, config, longest)) for group in groups)
     state = network.assemble(graphdef, params).initial_state(len(groups[0]))
-    chunk = next(_chunks(recordings, groups[0], len(groups[0]), config, vocabulary, longest))
+    chunk = next(chunks(recordings, groups[0], len(groups[0]), config, vocabulary, longest))
     jax.block_until_ready(_chunk(graphdef, params, chunk, state))  # compiles
     begin = time.monotonic()
     jax.block_until_ready(_chunk(graphdef, params, chunk, state))
     return count * (time.monotonic() - begin)
+
+
+def chunks(
+    recordings: Split,
+    group: np.ndarray,  # up to num_rows items
+    num_rows: int,
+    config: Config,
+    vocabulary: Vocabulary,
+    longest: int | None = None,  # samples; what lies beyond is not heard
+) -> Iterator[Batch]:
+    """The group's recordings chunk by chunk, as many rows always: one compilation serves all."""
+    P = config.model.hop_length
+    rows = np.resize(group, num_rows)  # repeats some where there are fewer
+    end = _end(recordings, group, longest)
+    for first in _first_frames(recordings, group, config, longest):
+        batch = batches.stretch(recordings, rows, config, vocabulary, first, _num_frames(config))
+        batch.weights[len(group) :] = 0
+        batch.weights[:, max(0, end - first * P) :] = 0
+        yield batch
 
 
 def _choose(
@@ -99,25 +118,6 @@ def _choose(
 def _groups(indices: np.ndarray) -> list[np.ndarray]:
     """The recordings that are heard side by side."""
     return [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
-
-
-def _chunks(
-    recordings: Split,
-    group: np.ndarray,  # up to num_rows items
-    num_rows: int,
-    config: Config,
-    vocabulary: Vocabulary,
-    longest: int | None,
-) -> Iterator[Batch]:
-    """The group's recordings chunk by chunk, as many rows always: one compilation serves all."""
-    P = config.model.hop_length
-    rows = np.resize(group, num_rows)  # repeats some where there are fewer
-    end = _end(recordings, group, longest)
-    for first in _first_frames(recordings, group, config, longest):
-        batch = batches.stretch(recordings, rows, config, vocabulary, first, _num_frames(config))
-        batch.weights[len(group) :] = 0
-        batch.weights[:, max(0, end - first * P) :] = 0
-        yield batch
 
 
 def _num_frames(config: Config) -> int:
