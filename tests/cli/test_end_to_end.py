@@ -241,6 +241,14 @@ def test_a_recording_is_followed_as_long_as_it_lasts(wavegen, following_run, sin
     assert len(longer) == round(0.5 * RATE)
 
 
-def test_a_network_that_follows_is_evaluated_on_what_it_follows(wavegen, following_run, sines):
-    told = last_json(wavegen("evaluate", "--run", following_run, "--data", sines, "--json").out)
-    assert 0 < told["precisions"]["float32"]["bits_per_sample"] < 20
+def test_a_network_that_follows_is_evaluated_on_what_it_follows(
+    wavegen, following_run, sines, tmp_path
+):
+    asked = ("--num", 1, "--seconds", 0.2, "--out", tmp_path, "--precision", "float32")
+    ended = wavegen("evaluate", "--run", following_run, "--data", sines, *asked, "--json")
+    told = last_json(ended.out)
+    bits = told["likelihood"]["bits_per_sample"]
+    assert 0 < bits < 20
+    kernels = told["precisions"]["float32"]["bits_per_sample"]
+    assert kernels == pytest.approx(bits, abs=1e-3)  # float32 in another order
+    assert len(told["generated"]["clips"]) == 1

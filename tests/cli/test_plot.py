@@ -10,7 +10,7 @@ import soundfile
 from matplotlib import image
 
 from wavegen.audio import files
-from wavegen.evaluation import plots
+from wavegen.evaluation.figures import plots
 
 RATE = 8000
 

@@ -8,9 +8,11 @@ import pytest
 from wavegen import config as configs
 from wavegen.audio import files
 from wavegen.errors import WavegenError
-from wavegen.evaluation import comparison, comparison_page, runs
-from wavegen.evaluation.rows import Row
-from wavegen.evaluation.runs import Kept
+from wavegen.evaluation import comparison
+from wavegen.evaluation.comparison import page as comparison_page
+from wavegen.evaluation.comparison import runs
+from wavegen.evaluation.comparison.rows import Row
+from wavegen.evaluation.comparison.runs import Kept
 
 STEPS_PER_SECOND, LOG_EVERY = 5.0, 10
 DIGEST = "c0d57caf46ffc78a"

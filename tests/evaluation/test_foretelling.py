@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn import calibration
 
 from wavegen import config as configs
 from wavegen.audio import mulaw
@@ -85,6 +86,18 @@ def test_sums_and_guesses_are_those_of_the_distributions_themselves(trained, spl
     # Their bins by counting; 1e-6 from an edge may fall to either side.
     counts = np.histogram(sure, np.linspace(0, 1, foretelling.CONFIDENCE_BINS + 1))[0]
     assert np.abs(found.confidence[0] - counts).max() <= 2
+
+
+def test_reliability_is_scikit_learns(trained, split, heard):
+    found, _ = heard[1]
+    shares, codes = shares_of(trained, split, found.item)
+    is_right = shares.argmax(axis=1) == codes
+    bins = foretelling.CONFIDENCE_BINS
+    right, sure = calibration.calibration_curve(is_right, shares.max(axis=1), n_bins=bins)
+    count, total, hits = found.confidence[:, found.confidence[0] > 0]
+    # Of some hundred samples in a bin; the logits here are float64's.
+    assert hits / count == pytest.approx(right, abs=1e-5)
+    assert total / count == pytest.approx(sure, abs=1e-5)
 
 
 def test_seconds_hold_every_sample_once(split, heard):

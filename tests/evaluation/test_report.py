@@ -9,7 +9,8 @@ import pytest
 
 from tests.evaluation import findings
 from wavegen.errors import WavegenError
-from wavegen.evaluation import pages, plots, report
+from wavegen.evaluation import pages, report
+from wavegen.evaluation.figures import plots
 from wavegen.evaluation.metrics import measures
 from wavegen.evaluation.metrics.measures import NotApplicable
 from wavegen.evaluation.report import clips, tables

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.audio import metadata as audio
 
 from wavegen.audio import files
-from wavegen.evaluation import plots
+from wavegen.evaluation.figures import plots
 from wavegen.training.events import EventFile
 
 RATE = 8000

@@ -16,7 +16,7 @@ from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
     from wavegen.evaluation.comparison import Comparison, Row
-    from wavegen.evaluation.runs import Kept
+    from wavegen.evaluation.comparison.runs import Kept
 
 BEST = "*"  # after the best value of a row
 NARROWEST, WIDEST = 8, 26  # letters of a run's column; longer words take several lines
@@ -38,8 +38,9 @@ def run(
 ) -> None:
     """Lay runs side by side: differences of their configs, figures, curves and sounds."""
     from wavegen.audio import files
-    from wavegen.evaluation import comparison, curves
-    from wavegen.evaluation import runs as folders
+    from wavegen.evaluation import comparison
+    from wavegen.evaluation.comparison import runs as folders
+    from wavegen.evaluation.figures import curves
 
     console = Console(json, quiet)
     if out:
@@ -59,9 +60,9 @@ def run(
         console.say(f"\n{BEST} the best of its row")
     facts = found.told()
     if out:
-        from wavegen.evaluation import comparison_page
+        from wavegen.evaluation.comparison import page
 
-        comparison_page.write(out, found)
+        page.write(out, found)
         console.say(f"\n{out}: the same with curves and sounds")
         facts["page"] = str(out)
     console.result(facts)
@@ -106,7 +107,7 @@ def _marked(row: Row, place: int) -> str:
 def _kept(path: Path) -> Kept:
     """What the newest checkpoint tells that can be read."""
     from wavegen import checkpoint
-    from wavegen.evaluation.runs import Kept
+    from wavegen.evaluation.comparison.runs import Kept
     from wavegen.model import network
 
     steps, remarks = checkpoint.steps(path), []

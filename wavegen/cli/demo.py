@@ -213,7 +213,7 @@ def _in_tune(trained: Trained, notes: Sounds) -> dict[str, Any]:
 
 
 def _draw(out: Path, notes: Sounds, phrase: np.ndarray, sample_rate: int) -> None:
-    from wavegen.evaluation import plots
+    from wavegen.evaluation.figures import plots
 
     named = [(f"{timbre}, pitch {pitch}", notes[timbre, pitch]) for timbre, pitch in SHOWN]
     named.append((f"phrase ({PHRASE_TIMBRE})", phrase))

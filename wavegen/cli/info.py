@@ -51,7 +51,7 @@ def run(
         rows += more
     if figure:
         from wavegen.data import corpus
-        from wavegen.evaluation import histograms
+        from wavegen.evaluation.figures import histograms
 
         histograms.draw(figure, corpus.open(path))
         facts["figure"] = str(figure)

@@ -12,8 +12,8 @@ from wavegen.cli.console import Console, Json, Quiet
 from wavegen.errors import WavegenError
 
 if TYPE_CHECKING:
-    from wavegen.evaluation.plots import Shown
-    from wavegen.evaluation.rolls import Voice
+    from wavegen.evaluation.figures.plots import Shown
+    from wavegen.evaluation.figures.rolls import Voice
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -91,7 +91,7 @@ def _kind(path: Path) -> str:
 
 def _runs(paths: list[Path], out: Path, title: str, console: Console) -> dict[str, Any]:
     """Draws what trainings wrote down."""
-    from wavegen.evaluation import curves, plots
+    from wavegen.evaluation.figures import curves, plots
 
     for number, path in enumerate(paths):
         if path.resolve() in {other.resolve() for other in paths[:number]}:
@@ -121,7 +121,7 @@ def _warn_of_scales(paths: list[Path], console: Console) -> None:
 def _config(paths: list[Path], out: Path, title: str, console: Console) -> dict[str, Any]:
     """Draws what the network of a config hears."""
     from wavegen import config as configs
-    from wavegen.evaluation import dilations, plots
+    from wavegen.evaluation.figures import dilations, plots
 
     if len(paths) > 1:
         raise WavegenError(f"{len(paths)} configs in one figure", "one")
@@ -145,7 +145,7 @@ def _sounds(
     console: Console,
 ) -> dict[str, Any]:
     """Draws sound files, and above them the notes of a score."""
-    from wavegen.evaluation import plots
+    from wavegen.evaluation.figures import plots
 
     if len(paths) > plots.MOST:
         raise WavegenError(f"{len(paths)} sounds in one figure", f"at most {plots.MOST}")
@@ -174,8 +174,8 @@ def _sounds(
 
 def _shown(path: Path, wishes: _Wishes, console: Console) -> Shown:
     """A sound as the figure wants it; what is silent is told."""
-    from wavegen.evaluation import outlines, rainbowgrams
-    from wavegen.evaluation.plots import Shown
+    from wavegen.evaluation.figures import outlines, rainbowgrams
+    from wavegen.evaluation.figures.plots import Shown
 
     stretch = path, wishes.start_seconds, wishes.seconds
     window = outlines.LONG_WINDOW_SECONDS if wishes.midi else outlines.WINDOW_SECONDS
@@ -191,7 +191,7 @@ def _shown(path: Path, wishes: _Wishes, console: Console) -> Shown:
 
 def _voices(path: Path) -> list[Voice]:
     """The parts of a MIDI file; one without a name is called by its program."""
-    from wavegen.evaluation.rolls import Voice
+    from wavegen.evaluation.figures.rolls import Voice
     from wavegen.music import midi, programs
 
     song = midi.song(path)

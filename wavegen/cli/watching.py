@@ -115,7 +115,8 @@ class Watch:
     def _keep(self, sound: Sound, step: int) -> tuple[Path, Path]:
         """Writes a sound as a WAV that says how it was made, and as a figure."""
         from wavegen.audio import files
-        from wavegen.evaluation import plots, samples
+        from wavegen.evaluation import samples
+        from wavegen.evaluation.figures import plots
 
         rate = self._config.audio.sample_rate
         name = f"step_{step:09d}_t{samples.DRAWS.temperature:g}_seed{samples.DRAWS.seed}"
@@ -133,7 +134,7 @@ class Watch:
 
     def draw(self) -> None:
         """Draws the loss up to now."""
-        from wavegen.evaluation import curves
+        from wavegen.evaluation.figures import curves
 
         if self._is_drawn:
             return

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wavegen.evaluation import charts, pages, plots
+from wavegen.evaluation import pages
+from wavegen.evaluation.figures import charts, plots
 from wavegen.evaluation.metrics.measures import told
 from wavegen.evaluation.report import clips, tables
 from wavegen.evaluation.report.sentences import lead, title

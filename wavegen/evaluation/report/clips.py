@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wavegen.errors import WavegenError
-from wavegen.evaluation import outlines, pages, plots
+from wavegen.evaluation import pages
+from wavegen.evaluation.figures import outlines, plots
 from wavegen.evaluation.report import tables
 
 MOST = 12  # clips that are heard on the page

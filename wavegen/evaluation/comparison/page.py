@@ -10,8 +10,9 @@ from typing import Any
 
 import wavegen
 from wavegen.errors import WavegenError
-from wavegen.evaluation import curves, outlines, pages, plots
+from wavegen.evaluation import pages
 from wavegen.evaluation.comparison import Comparison
+from wavegen.evaluation.figures import curves, outlines, plots
 
 LARGEST_SOUND = 4 << 20  # bytes; a page that can be sent holds no more of each
 

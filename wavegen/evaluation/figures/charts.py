@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wavegen.evaluation import plots
+from wavegen.evaluation.figures import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

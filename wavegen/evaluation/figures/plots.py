@@ -12,9 +12,9 @@ import numpy as np
 
 from wavegen.audio import files
 from wavegen.errors import WavegenError
-from wavegen.evaluation import outlines, rainbowgrams, rolls, spectrograms
-from wavegen.evaluation.outlines import Outline
-from wavegen.evaluation.rainbowgrams import Rainbow
+from wavegen.evaluation.figures import outlines, rainbowgrams, rolls, spectrograms
+from wavegen.evaluation.figures.outlines import Outline
+from wavegen.evaluation.figures.rainbowgrams import Rainbow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

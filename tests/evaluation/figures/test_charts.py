@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from wavegen.evaluation import charts, plots
+from wavegen.evaluation.figures import charts, plots
 
 
 def panel(figure) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wavegen.errors import WavegenError
-from wavegen.evaluation import plots, rolls
+from wavegen.evaluation.figures import plots, rolls
 from wavegen.training import journal
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from wavegen.evaluation import rolls
-from wavegen.evaluation.rolls import Voice
+from wavegen.evaluation.figures import rolls
+from wavegen.evaluation.figures.rolls import Voice
 from wavegen.music.score import Note
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavegen.audio import constant_q
-from wavegen.evaluation import outlines, plots, rainbowgrams
+from wavegen.evaluation.figures import outlines, plots, rainbowgrams
 
 RATE = 8000
 

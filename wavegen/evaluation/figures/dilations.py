@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wavegen.config import Config
-from wavegen.evaluation import plots
+from wavegen.evaluation.figures import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ import pytest
 from matplotlib import image
 
 from wavegen.errors import WavegenError
-from wavegen.evaluation import curves, plots
+from wavegen.evaluation.figures import curves, plots
 
 
 def write(run, entries):

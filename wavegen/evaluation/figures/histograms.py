@@ -11,7 +11,7 @@ from wavegen.audio import files
 from wavegen.data import report
 from wavegen.data.corpus import Corpus
 from wavegen.errors import WavegenError
-from wavegen.evaluation import plots
+from wavegen.evaluation.figures import plots
 
 BINS = 31  # odd, so that recordings which are all alike stand in the middle of a bin
 PITCHES = 128  # of MIDI

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.text import Text
 
 from wavegen import config as configs
-from wavegen.evaluation import curves, dilations, outlines, plots, rainbowgrams
-from wavegen.evaluation.rolls import Voice
+from wavegen.evaluation.figures import curves, dilations, outlines, plots, rainbowgrams
+from wavegen.evaluation.figures.rolls import Voice
 from wavegen.music.score import Note
 
 HALF_PAGE = 8.5 / 2.54  # inches

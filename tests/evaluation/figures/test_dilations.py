@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import LineCollection, PolyCollection
 
 from wavegen import config as configs
-from wavegen.evaluation import dilations
+from wavegen.evaluation.figures import dilations
 
 
 def config(**model):

@@ -8,8 +8,8 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from wavegen.errors import WavegenError
-from wavegen.evaluation import outlines, plots
-from wavegen.evaluation.rolls import Voice
+from wavegen.evaluation.figures import outlines, plots
+from wavegen.evaluation.figures.rolls import Voice
 from wavegen.music.score import Note
 
 RATE = 8000

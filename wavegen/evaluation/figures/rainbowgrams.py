@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wavegen.audio import constant_q
-from wavegen.evaluation import outlines
+from wavegen.evaluation.figures import outlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

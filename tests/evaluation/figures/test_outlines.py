@@ -8,7 +8,7 @@ import soundfile
 
 from wavegen.audio import files
 from wavegen.errors import WavegenError
-from wavegen.evaluation import outlines
+from wavegen.evaluation.figures import outlines
 
 RATE = 8000
 LENGTHS = (1, 31, 2000, 70_001, 3_000_000)  # samples: below a column, and above all columns

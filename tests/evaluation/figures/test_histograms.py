@@ -10,7 +10,7 @@ from matplotlib import image
 from wavegen.audio import files
 from wavegen.data import corpus
 from wavegen.errors import WavegenError
-from wavegen.evaluation import histograms, plots
+from wavegen.evaluation.figures import histograms, plots
 
 RATE = 8000
 

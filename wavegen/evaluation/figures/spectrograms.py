@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wavegen.evaluation import outlines
-from wavegen.evaluation.outlines import Outline
+from wavegen.evaluation.figures import outlines
+from wavegen.evaluation.figures.outlines import Outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

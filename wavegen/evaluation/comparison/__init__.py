@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from wavegen import config as configs
+from wavegen.evaluation.comparison.rows import Row
+from wavegen.evaluation.comparison.runs import Run, Validated, number
 from wavegen.evaluation.metrics.words import METRICS
-from wavegen.evaluation.rows import Row
-from wavegen.evaluation.runs import Run, Validated, number
 
 # Parts of a report whose figures are laid side by side; of the first, the model's own.
 METRIC_PARTS = (

@@ -1,0 +1,1 @@
+"""Pictures: of sounds, scores, trainings, corpora, networks and evaluations."""
