@@ -118,3 +118,30 @@ def test_a_place_that_cannot_be_written_is_refused(kept, tmp_path):
     piece = continuation.read(kept, make("none"))
     with pytest.raises(WavegenError, match="cannot write"):
         continuation.write(tmp_path / "file" / "a.state", make("none"), piece)
+
+
+def test_a_state_whose_arrays_have_other_shapes_is_refused(kept, tmp_path):
+    with np.load(kept) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    for name in ("state0", "streams"):
+        with (tmp_path / "odd").open("wb") as file:
+            np.savez(file, **arrays | {name: np.zeros(7, np.int32)})
+        with pytest.raises(WavegenError, match="odd is damaged"):
+            continuation.read(tmp_path / "odd", make("none"))
+
+
+def test_a_write_that_fails_leaves_the_older_state_and_nothing_beside_it(
+    kept, tmp_path, monkeypatch
+):
+    path, piece = tmp_path / "a.state", continuation.read(kept, make("none"))
+    path.write_bytes(kept.read_bytes())
+
+    def full(file, **_):
+        file.write(b"torn")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(WavegenError, match="No space left"):
+        continuation.write(path, make("none"), piece)
+    assert path.read_bytes() == kept.read_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.state"]

@@ -56,6 +56,21 @@ def test_a_curve_is_followed_in_time():
     assert abs(features.cents(features.fundamental(after, RATE, 100, 1200), 76)) < 5
 
 
+@pytest.mark.parametrize("count", [1000, 1030, 5000])
+def test_the_end_is_reached_however_slowly_it_is_read(count):
+    assert len(bent(sine(440)[:count], Bend(RATE, -24.0))) == 4 * count
+
+
+def test_a_glide_is_the_sound_at_the_places_that_were_passed():
+    bend = Bend(RATE, Curve((0.0, 2.0), (0.0, -12.0)))
+    found = bent(sine(440, 1.5), bend)
+    speed = bend.speed(np.arange(len(found)) / RATE)
+    places = np.cumsum(speed) - speed
+    expected = 0.5 * np.sin(2 * np.pi * 440 * places / RATE)
+    # As in the middle of a bend; places are sums of float64.
+    np.testing.assert_allclose(found[100:-100], expected[100:-100], atol=1e-3)
+
+
 def test_a_vibrato_swings_to_both_sides():
     found = bent(sine(440, 2.0), Bend(RATE, vibrato_hz=5.0, vibrato_semitones=1.0))
     # The instantaneous frequency from the phase of the analytic signal.
@@ -81,13 +96,20 @@ def test_what_would_rise_beyond_nyquist_is_taken_off():
 def test_as_many_samples_as_it_says_are_needed():
     bend = Bend(RATE, Curve((0.0, 0.5), (-5.0, 9.0)), 6.0, 0.4)
     needed = bend.samples_needed(9000)
-    reader = bend.reader()
-    assert len(reader.push(np.zeros(needed, np.float32))) + len(reader.end()) >= 9000
+    noise = np.random.default_rng(0).uniform(-1, 1, 2 * needed).astype(np.float32)
+    np.testing.assert_array_equal(bent(noise[:needed], bend)[:9000], bent(noise, bend)[:9000])
     assert needed < 9000 * 2 ** (9.4 / 12) + bending.TAPS + 1
+    assert Bend(RATE, 12.0).samples_needed(100_000) == 200_000 + bending.TAPS
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"semitones": 25.0}, {"vibrato_hz": -1.0}, {"semitones": Curve((0,), (-99,))}]
+    "wrong",
+    [
+        {"semitones": 25.0},
+        {"vibrato_hz": -1.0},
+        {"semitones": Curve((0,), (-99,))},
+        {"semitones": Curve((0, 1), (0, 25))},
+    ],
 )
 def test_bends_beyond_two_octaves_are_refused(wrong):
     with pytest.raises(WavegenError, match=r"a (bend|vibrato's rate) of"):

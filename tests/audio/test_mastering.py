@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,15 @@ def test_a_room_has_energy_one_and_falls_by_sixty_decibels(rate, seconds):
     np.testing.assert_allclose(mono, impulse[:, :1], atol=1e-12)  # energies summed in other orders
 
 
+def test_a_room_has_neither_rumble_nor_hiss():
+    spectrum = np.square(np.abs(np.fft.rfft(room.room_impulse(44_100, 1.2, 1)[:, 0])))
+    hz = np.fft.rfftfreq(round(1.2 * 44_100), 1 / 44_100)
+    middle = spectrum[(hz > 500) & (hz < 3000)].mean()
+    # A slope of 6 dB an octave: 10 dB at a third of the one corner, 9 at three times the other.
+    assert spectrum[hz < 50].mean() < 0.2 * middle
+    assert spectrum[hz > 15_000].mean() < 0.2 * middle
+
+
 def test_the_channels_of_a_room_are_not_alike():
     impulse = room.room_impulse(44_100, 1.2, 2)
     # Noise of some ten thousand samples in effect: chance gives a few hundredths.
@@ -210,6 +220,13 @@ def test_a_peak_at_the_very_start_is_met_with_a_gain_not_cut_off():
     assert np.count_nonzero(np.abs(made) == 1) <= 40  # once a crest; clipping would give 1000
 
 
+def test_a_loud_channel_beside_a_silent_one_is_not_cut_off():
+    loud = sine(0.2, 100, level=2.0)
+    made = whole(limiter.limit([np.hstack([loud, 0 * loud])], RATE, 0))
+    np.testing.assert_array_equal(made[:, :1], whole(limiter.limit([loud], RATE, 0)))
+    assert not made[:, 1].any()
+
+
 def test_dither_is_triangular_noise_of_one_step():
     steps = (whole(mastering.dither([np.zeros((100_000, 2), np.float32)], 0)) * 2**15).astype("f8")
     assert np.abs(steps).max() < 1
@@ -277,6 +294,7 @@ def test_all_that_was_asked_for_is_done_and_told_whatever_the_cuts():
     again, told = mastered(samples, EVERYTHING, size=77)
     np.testing.assert_array_equal(made, again)
     assert facts == told
+    assert facts["limit_dbfs"] == -2  # as asked for, though a loudness brings one of its own
     assert np.abs(made).max() <= 10 ** (-2 / 20) + 2**-15  # dither goes a step above
     assert (np.abs(made[[0, -1]]) <= 2**-15).all()  # faded, but for the dither
     assert set(facts) == {
@@ -289,10 +307,34 @@ def test_all_that_was_asked_for_is_done_and_told_whatever_the_cuts():
 @pytest.mark.parametrize("fades", [0.0, 0.7])
 def test_a_loudness_is_met_where_the_limiter_leaves_it(channels, fades):
     asked = Mastering(loudness_lufs=-20, fade_in_seconds=fades, fade_out_seconds=fades)
-    made, _ = mastered(sine(2, channels=channels), asked)
+    made, facts = mastered(sine(2, channels=channels), asked)
     meter = loudness.Meter(RATE, channels)
     meter.push(made)
     assert meter.lufs == pytest.approx(-20, abs=1e-4)  # samples rounded to 2^-24 of themselves
+    before = loudness.Meter(RATE, channels)
+    before.push(mastered(sine(2, channels=channels), replace(asked, loudness_lufs=None))[0])
+    gain_db = facts["loudness_gain_db"]
+    assert gain_db == pytest.approx(-20 - before.lufs, abs=0.01)  # told in hundredths
+
+
+def test_a_sound_fades_out_at_the_end_of_its_room():
+    asked = Mastering(reverb_db=0, reverb_seconds=1, fade_out_seconds=0.5)
+    made, _ = mastered(noise(RATE), asked)
+    wet, _ = mastered(noise(RATE), replace(asked, fade_out_seconds=0))
+    np.testing.assert_array_equal(made[: RATE + RATE // 2 - 1], wet[: RATE + RATE // 2 - 1])
+    assert np.abs(made[-100:]).max() < 0.01 * np.abs(wet[-100:]).max()
+    mastered(noise(RATE), replace(asked, fade_out_seconds=1.5))  # longer than the sound alone
+
+
+def test_no_sound_at_all_has_no_room():
+    blocks, facts = mastering.master(lambda: iter([]), RATE, 0, 1, Mastering(reverb_db=-10))
+    assert (list(blocks), facts["num_samples"]) == ([], 0)
+
+
+def test_a_sound_is_made_quieter_by_what_its_peak_is_too_high():
+    found = mastering.quieter(Mastering(gain_db=-3, dither=True), peak=1.8, highest=0.9)
+    assert found.gain_db == pytest.approx(-3 - 6.0206, abs=1e-4)  # half of it
+    assert found.dither
 
 
 def test_loudness_brings_its_own_limiter():

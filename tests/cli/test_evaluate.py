@@ -107,6 +107,9 @@ def test_a_report_of_two_folders_holds_their_sounds(wavegen, sine, tmp_path):
     page = (out / "report.html").read_text()
     assert page.count("<audio") == 6
     assert len(list((out / "sounds").iterdir())) == 6
+    one = [tmp_path / side / "220.wav" for side in ("ours", "theirs")]
+    assert wavegen("evaluate", *one, "--out", out).code == 0
+    assert len(list((out / "sounds").iterdir())) == 2  # none is left of the report before
 
 
 def test_the_same_sound_twice_has_no_distance_and_no_ratio(wavegen, sine, tmp_path):
@@ -156,12 +159,14 @@ def world(tmp_path_factory, wavegen, run, plain_run, corpus, sines, sine):
         ("--run run --data sines", ["the run hears the label instrument, which sines lacks"]),
         ("--run run --data notes --checkpoint 5", ["no checkpoint of step 5", "4, 8, 12"]),
         ("--run run --data notes --precision int9", ["no precision 'int9'", "did you mean 'int8'"]),
+        ("--run run --data notes --backend abacus", ["no backend 'abacus'"]),
         ("--run run --data notes --seconds 0", ["--seconds 0", "more than 0"]),
         ("--run run --data notes --temperature -1", ["temperature is -1"]),
         ("--run run --data notes --embedding none.onnx", ["none.onnx"]),
         ("--run run --data notes --out a.wav", ["a.wav is a file"]),
         ("a.wav", ["1 path", "a reference and an estimate"]),
         ("a.wav a.wav --run run", ["a.wav with --run", "sounds, or a run"]),
+        ("a.wav a.wav --baselines", ["a.wav with --baselines", "sounds, or a run"]),
         ("a.wav notes", ["a folder and a file"]),
         ("a.wav nowhere.wav", ["there is no nowhere.wav"]),
         ("a.wav text.wav", ["text.wav"]),

@@ -46,6 +46,12 @@ def test_the_chains_are_those_of_the_corpus(notes, found):
         assert found[0][f"markov_{order}_bits"] == entropy.markov_bits(train, held, 256, order)
 
 
+def test_the_width_is_learnt_from_the_training_recordings(notes, found):
+    width = baselines.fitted_log_width(notes.splits["train"], 256)
+    expected = baselines.linear_bits(notes.splits["valid"], 256, width)
+    assert found[0]["linear_predictor_bits"] == expected
+
+
 def test_progress_goes_up_to_all_there_is(found):
     _, told = found
     done, total = zip(*told, strict=True)

@@ -13,6 +13,7 @@ from wavegen.evaluation.comparison import page as comparison_page
 from wavegen.evaluation.comparison import runs
 from wavegen.evaluation.comparison.rows import Row
 from wavegen.evaluation.comparison.runs import Kept
+from wavegen.evaluation.figures import curves
 
 STEPS_PER_SECOND, LOG_EVERY = 5.0, 10
 DIGEST = "c0d57caf46ffc78a"
@@ -45,7 +46,7 @@ def write_report(run, step=20, name="report", split="valid", version=1, subject=
 
 def laid(*paths, digests=(DIGEST,) * 9):
     """The comparison of runs whose checkpoint tells of such corpora."""
-    kept = [Kept([20], None, 1000, "notes", digest) for digest in digests]
+    kept = [Kept([10, 20], None, 1000, "notes", digest) for digest in digests]
     return comparison.of(
         [runs.read(path.name, path, each) for path, each in zip(paths, kept, strict=False)]
     )
@@ -85,6 +86,11 @@ def test_the_best_validation_counts_and_not_the_last(tmp_path):
     )
     assert row(found, "best_validation").best == [0]
     assert row(found, "last_validation").best == [1]
+    assert row(found, "last_validation").values == [1.9, 1.75]
+    third = write_run(tmp_path / "third", bits=(1.6, 1.6))
+    found = laid(third, one, other)
+    assert found.verdict.endswith("0.1000 below third.")  # which is the next best
+    assert row(found, "best_validation_step").values == [10, 20, 20]  # of equal ones the first
 
 
 def test_equal_validations_are_called_alike(tmp_path):
@@ -106,6 +112,7 @@ def test_equal_validations_are_called_alike(tmp_path):
         ("training.steps=7", "another", "the corpus"),
         ("training.validation_seconds=9.0", DIGEST, "training.validation_seconds"),
         ("audio.n_codes=64", DIGEST, "audio.n_codes"),
+        ("audio.sample_rate=8000", DIGEST, "audio.sample_rate"),
     ],
 )
 def test_validations_on_other_data_are_not_compared(tmp_path, override, digest, differs):
@@ -115,6 +122,14 @@ def test_validations_on_other_data_are_not_compared(tmp_path, override, digest, 
     assert "cannot be compared" in found.verdict
     assert differs in found.verdict
     assert row(found, "best_validation").best == []
+
+
+def test_on_what_a_run_would_be_validated_that_was_not_does_not_matter(tmp_path):
+    one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other", bits=(1.0,))
+    new = write_run(tmp_path / "new", bits=())
+    found = laid(one, other, new, digests=(DIGEST, DIGEST, "another"))
+    assert found.is_same_data
+    assert found.verdict.startswith("other validates best")
 
 
 def test_a_corpus_without_a_digest_is_taken_for_no_other(tmp_path):
@@ -131,12 +146,21 @@ def test_times_are_those_of_the_steps(tmp_path):
     assert row(found, "seconds").values == [20 / STEPS_PER_SECOND, 10 / STEPS_PER_SECOND]
     assert row(found, "audio_seconds").values == [1800.0, 1800.0]
     assert row(found, "step").values == [20, 20]  # the second has a checkpoint there
+    assert row(found, "checkpoint").values == [20, 20]
+
+
+def test_the_rate_is_that_of_most_log_lines(tmp_path):
+    one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other")
+    lines = [{"step": n, "samples_per_second": rate} for n, rate in enumerate((2e4, 1e4, 3e4))]
+    (one / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert row(laid(one, other), "samples_per_second").values == [2e4, 4e4]
 
 
 def test_of_evaluations_the_newest_of_each_split_counts(tmp_path):
     one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other")
-    write_report(one, 10, "a", likelihood={"bits_per_sample": 1.0})
-    write_report(one, 20, "b", likelihood={"bits_per_sample": 2.0, "top1_accuracy": 1})
+    write_report(one, 20, "a", likelihood={"bits_per_sample": 2.0, "top1_accuracy": 1})
+    write_report(one, 10, "b", likelihood={"bits_per_sample": 1.0})
+    write_report(one, 30, "d", subject={"kind": "sounds"}, likelihood={"bits_per_sample": 5.0})
     write_report(one, 20, "c", "test", likelihood={"bits_per_sample": 4.0})
     write_report(other, 15, likelihood={"bits_per_sample": 3.0, "top1_accuracy": None})
     found = laid(one, other)
@@ -181,12 +205,23 @@ def test_sounds_made_by_other_settings_have_no_best(tmp_path):
     for run, num in ((one, 8), (other, 32)):
         made = {"model": {"pitch_within_50_cents": num / 40}, "settings": {"num": num}}
         write_report(
-            run, likelihood={"bits_per_sample": num}, generated=made, sets={"generated": {}}
+            run,
+            likelihood={"bits_per_sample": num},
+            generated=made,
+            sets={"generated": {"frechet_mfcc": num}},
         )
     found = laid(one, other)
+    assert row(found, "frechet_mfcc").best == []
     assert row(found, "pitch_within_50_cents").best == []
     assert row(found, "bits_per_sample").best == [0]
     assert any("by different settings" in remark for remark in found.remarks)
+
+
+def test_evaluations_in_other_codes_have_no_best(tmp_path):
+    one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other", "audio.n_codes=64")
+    for run, bits in ((one, 1.0), (other, 2.0)):
+        write_report(run, likelihood={"bits_per_sample": bits})
+    assert row(laid(one, other), "bits_per_sample").best == []
 
 
 @pytest.mark.parametrize(
@@ -214,6 +249,8 @@ def test_a_report_of_odd_values_is_no_trouble(tmp_path, told):
     write_report(one, subject=told, likelihood=odd, reconstruction=[], generated={"settings": 1})
     found = laid(one, other)
     assert all(len(each.cells) == 2 for each in found.rows)
+    metrics = ("bits_per_sample", "top1_accuracy", "calibration_error")
+    assert not {*names(found, "evaluation on valid")} & {*metrics}
     assert "NaN" not in json.dumps(found.told())
 
 
@@ -223,14 +260,16 @@ def test_damaged_metrics_are_remarked_on_and_the_rest_is_shown(tmp_path):
     with (other / "metrics.jsonl").open("a") as file:
         file.write("{broken\n[1]\n")
     (third / "metrics.jsonl").unlink()
-    found = laid(one, other, third)
+    cut = write_run(tmp_path / "cut", bits=())
+    (cut / "metrics.jsonl").write_text('{"step": 10}\n{"step": 2')  # as a kill leaves it
+    found = laid(one, other, third, cut)
     assert found.remarks[1:] == [
         "one: metrics.jsonl is damaged: it is no text",
         "other: 2 lines of metrics.jsonl are damaged and were passed over",
         "third: no metrics.jsonl",
     ]
     assert found.verdict.startswith("Only other has been validated: 2.0000")
-    assert row(found, "parameters").values == [1000, 1000, 1000]
+    assert row(found, "parameters").values == [1000] * 4
 
 
 def test_a_config_of_another_version_is_remarked_on(tmp_path):
@@ -239,15 +278,21 @@ def test_a_config_of_another_version_is_remarked_on(tmp_path):
         file.write("[sorcery]\nlevel = 3\n")
     found = laid(one, other)
     assert any("sorcery" in remark for remark in found.remarks)
+    assert "The configs are the same." not in found.remarks  # one is not known
     assert row(found, "receptive_field_samples").cells[1] == "-"
     assert row(found, "best_validation").values == [2.0, 2.0]
+    kept = configs.from_dict({})
+    assert runs.read("other", other, Kept([20], kept)).config == kept  # the checkpoint's then
+    (other / "config.toml").unlink()
+    assert runs.read("other", other, Kept([20], kept)).config == kept
 
 
 def test_environments_are_told_where_they_differ(tmp_path):
     one = write_run(tmp_path / "one")
     begun = {"run": "runs/a", "step": 7}
     other = write_run(
-        tmp_path / "other", environment={"devices": ["H200", "H200"], "begun_from": begun}
+        tmp_path / "other",
+        environment={"devices": ["H200", "H200"], "begun_from": begun, "corpus": "elsewhere"},
     )
     found = laid(one, other)
     assert names(found, "environment") == ["devices", "begun_from"]
@@ -276,6 +321,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     [
         ([5400.0, 7200.0], "s", "x (h)", ["1.50", "2.00"]),
         ([90.0, 120.0], "s", "x (min)", ["1.50", "2.00"]),
+        ([90.0, 119.0], "s", "x (s)", ["90", "119"]),
         ([0.064, None], "s", "x (s)", ["0.0640", "-"]),
         ([0.5, 1.0], "%", "x (%)", ["50.0", "100.0"]),
         ([123.456, 1.0], "dB", "x (dB)", ["123.5", "1.0"]),
@@ -288,6 +334,11 @@ def test_what_is_no_run_is_refused(tmp_path):
 def test_values_of_a_row_are_told_in_one_unit(values, unit, label, cells):
     each = Row("training", "x", "x", values, unit, "lower")
     assert (each.label, each.cells) == (label, cells)
+
+
+def test_settings_are_told_as_they_were_written():
+    each = Row("config", "x", "x", [3e-4, 0.25, True, False, ["notes", "past"], []])
+    assert each.cells == ["0.0003", "0.25", "yes", "no", "notes, past", "none"]
 
 
 def sound(run, name, seconds=0.2):
@@ -325,7 +376,8 @@ def test_the_page_stands_alone_and_shows_names_as_text(tmp_path):
     assert page.count("data:image/png;base64,") == 3
     assert page.count("data:image/svg+xml;base64,") == 1
     assert "temperature 1, seed 0" in page
-    assert "cannot be read as sound" in page
+    *_, of_other = page.split("<strong>other</strong>")
+    assert "cannot be read as sound" in of_other
     assert "other validates best" in page
     assert "<strong>1.0000" in page
 
@@ -337,3 +389,18 @@ def test_a_page_of_runs_that_tell_nothing_is_a_page(tmp_path):
     assert "None of the runs has been validated yet." in page
     assert "Without a curve: one, other" in page
     assert "No two of the runs have sounds" in page
+
+
+def test_sounds_too_long_to_be_sent_and_curves_too_many_are_named(tmp_path, monkeypatch):
+    one = write_run(tmp_path / "one", bits=())
+    (one / "metrics.jsonl").write_text('{"step": 10, "bits_per_sample": 3.0}\n')
+    other = write_run(tmp_path / "other")
+    for run in (one, other):
+        sound(run, "step_000000020_t1_seed0.wav")
+    monkeypatch.setattr(comparison_page, "LARGEST_SOUND", 1000)
+    monkeypatch.setattr(curves, "MOST", 1)
+    comparison_page.write(tmp_path / "page.html", laid(one, other))
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("too long to be held by a page") == 2
+    assert "<audio" not in page
+    assert "Without a curve: other." in page

@@ -47,8 +47,16 @@ def test_notes_in_tune_and_in_time_are_called_so_and_others_are_not():
     assert [clip["pitch_cents"] for clip in found["clips"]] == pytest.approx([0, 0, 0, 300], abs=5)
     late = [clip["onset_ms"] for clip in found["clips"]]
     assert late == pytest.approx([0, 0, 0, 100], abs=15)  # an attack is not one sample
+    assert found["model"]["onset_error_ms"] < 15  # the median again
     assert found["model"]["onset_f_measure"] < found["real"]["onset_f_measure"]
     assert found["model"]["voiced_share"] > 0.9
+
+
+def test_too_early_is_as_wrong_as_too_late():
+    note = SINGLE[0]
+    found = measured(rendition([note], tone(note), tone(note, late=-0.1)))
+    assert found["clips"][0]["onset_ms"] == pytest.approx(-100, abs=15)
+    assert found["model"]["onset_error_ms"] == pytest.approx(100, abs=15)
 
 
 def test_an_octave_too_high_is_told_apart_from_other_errors():
@@ -72,6 +80,21 @@ def test_only_notes_that_sound_alone_have_a_pitch():
     found = measured(rendition(chord, tone(*chord), tone(*chord)))
     assert found["model"]["pitch_error_cents"] == fidelity.NEVER_ALONE
     assert found["model"]["onset_error_ms"] < 30
+
+
+def test_a_note_after_another_hears_its_release_and_one_cut_short_is_too_short():
+    first, next_one = Note(0.0, 0.5, 60, 90), Note(0.5, 0.5, 64, 90)
+    soon, later = Note(1.03, 0.3, 67, 90), Note(1.5, 0.4, 72, 90)
+    assert fidelity._alone([later, soon, next_one, first], 2.0) == [first, later]
+    assert fidelity._alone([first, Note(1.9, 1.0, 60, 90)], 2.0) == [first]  # a tenth of a second
+
+
+def test_notes_that_begin_together_are_several_with_one_onset():
+    chord = [Note(0.2, 5.0, pitch, 90) for pitch in (60, 67)]  # beyond the end of the sound
+    sound = tone(*chord, gain=0.2)
+    found = measured(rendition(chord, sound, sound))
+    assert found["clips"][0]["onset_ms"] == NotApplicable("there are several notes")
+    assert found["model"]["onset_f_measure"] == 1
 
 
 def test_without_notes_there_is_loudness_alone():

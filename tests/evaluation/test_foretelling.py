@@ -119,7 +119,7 @@ def test_chunks_do_not_matter(trained, split, heard, monkeypatch):
 
 
 def test_progress_goes_on_to_the_last_sample(trained, split):
-    told, few = [], split.only(np.array([0, split.num_items - 1]))
+    told, few = [], split.only(np.arange(3))
     list(foretelling.hear(trained, few, progress=lambda *each: told.append(each)))
     assert told == sorted(told)
     assert told[-1] == (few.lengths.sum(),) * 2

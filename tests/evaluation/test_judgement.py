@@ -89,23 +89,23 @@ def test_each_clip_tells_what_was_asked_and_its_sounds_follow(judged, notes):
 
 
 def test_what_asked_is_not_in_the_set_that_both_are_compared_with(notes, monkeypatch):
-    seen = []
+    seen = {}
 
-    def compare(*args, **_):
-        seen.append(args)
-        return sets.Sets({"copies": 0.0}, [None] * len(args[0]), [])
+    def compare_each(several, real, known, *_, **__):
+        seen.update(several=several, real=real, known=known)
+        return [sets.Sets({"copies": 0.0}, [None] * len(each), []) for each in several]
 
-    monkeypatch.setattr(sets, "compare", compare)
+    monkeypatch.setattr(sets, "compare_each", compare_each)
     trained = untrained(notes)
-    judgement.of_run(trained, notes, "valid", Asked(num=500, seconds=9.0), silent)
-    made, real = seen
+    judged = judgement.of_run(trained, notes, "valid", Asked(num=500, seconds=9.0), silent)
+    made, asking = seen["several"]
     split = notes.splits["valid"]
-    asking = {sound.tobytes() for sound in real[0]}
-    assert len(made[0]) == len(real[0]) == -(-split.num_items // 2)
-    for generated, real_set, known, _ in seen:
-        assert not asking & {sound.tobytes() for sound in real_set}
-        assert len(real_set) + len(generated) == split.num_items
-        assert len(known) == notes.splits["train"].num_items
+    assert [each.tobytes() for each in asking] == [r.real.tobytes() for r in judged.renditions]
+    assert [each.tobytes() for each in made] == [r.generated.tobytes() for r in judged.renditions]
+    assert len(made) == -(-split.num_items // 2)
+    assert len(seen["real"]) + len(made) == split.num_items
+    assert not {each.tobytes() for each in asking} & {each.tobytes() for each in seen["real"]}
+    assert len(seen["known"]) == notes.splits["train"].num_items
 
 
 def test_nothing_is_played_where_nothing_shall_be(notes):

@@ -68,6 +68,10 @@ def test_recordings_weigh_up_to_the_whole(split, heard):
     for name in ("bits_per_sample", "top1_accuracy"):
         mean = np.average([one[name] for one in each], weights=seconds)
         assert mean == pytest.approx(found[name])
+    hits = sum(each.confidence[2].sum() for each in heard)
+    assert found["top1_accuracy"] == pytest.approx(hits / split.lengths.sum())
+    pit = sum(each.pit for each in heard)
+    assert found["pit"] == pytest.approx(pit / split.lengths.sum())  # long ones count for more
 
 
 def test_a_label_is_what_its_recordings_are(split, heard):
@@ -90,15 +94,15 @@ def test_a_label_is_what_its_recordings_are(split, heard):
 
 def test_calibration_is_how_far_confidence_lies_from_accuracy(split, heard):
     bins = np.zeros((3, 15))
-    # Of 100 samples 80 at 0.9, of which 60 are right; the others at 0.1, of which 2 are.
-    bins[:, 13], bins[:, 1] = (80, 72, 60), (20, 2, 2)
+    # Of 100 samples 80 at 0.9, of which 60 are right; the others at 0.1, of which none is.
+    bins[:, 13], bins[:, 1] = (80, 72, 60), (20, 2, 0)
     found = likelihoods.likelihood([heard[0]._replace(confidence=bins)], split, RATE)
     assert found["calibration"] == {
         "confidence": pytest.approx([0.1, 0.9]),
-        "accuracy": pytest.approx([0.1, 0.75]),
+        "accuracy": pytest.approx([0.0, 0.75]),
         "share": pytest.approx([0.2, 0.8]),
     }
-    assert found["calibration_error"] == pytest.approx(0.8 * 0.15)
+    assert found["calibration_error"] == pytest.approx(0.2 * 0.1 + 0.8 * 0.15)
     assert sum(found["pit"]) == pytest.approx(1)
 
 
@@ -159,6 +163,30 @@ def test_the_interval_is_narrower_the_more_there_is():
 
     # Sixteen times as many: a quarter, by the law of large numbers.
     assert width(1600) == pytest.approx(width(100) / 4, rel=0.3)
+
+
+def test_what_always_costs_the_same_has_an_interval_without_width():
+    samples = [np.array([100 * n]) for n in range(1, 21)]
+    low, high = interval([2.0 * each for each in samples], samples)
+    assert low == pytest.approx(high)  # the quotient counts, however much sound was drawn
+
+
+def test_ten_recordings_are_drawn_whole():
+    """All cost the same in all, though their seconds do not."""
+    samples, nats = [np.full(2, 1000)] * 10, [np.array([1000.0, 3000.0])] * 10
+    low, high = interval(nats, samples)
+    assert low == pytest.approx(high)
+    low, high = interval(nats[:9], samples[:9])
+    assert low < high
+
+
+def test_every_recording_can_be_drawn():
+    samples = [np.array([1000])] * 10
+    for dear in (0, 9):
+        nats = [np.array([1000.0 * (place == dear)]) for place in range(10)]
+        # Of one in ten, two draws of three hold it, and one in three does not.
+        low, high = interval(nats, samples)
+        assert low == 0 < high
 
 
 def test_few_recordings_are_drawn_second_by_second():

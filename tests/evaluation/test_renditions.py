@@ -7,10 +7,13 @@ import pytest
 
 from wavegen import config as configs
 from wavegen.audio import mulaw
-from wavegen.data import corpus
+from wavegen.data import batches, corpus
 from wavegen.evaluation import renditions
+from wavegen.heard import Heard
 from wavegen.model import network
 from wavegen.model.network import Trained
+from wavegen.sampling import sampler
+from wavegen.sampling.blocks import Made
 from wavegen.sampling.request import Draws
 
 RATE = 8000
@@ -31,9 +34,25 @@ def untrained(split, *settings):
     return Trained(config, split.vocabulary, graphdef, params, 0)
 
 
-def make(trained, split, items, seconds=SECONDS, progress=lambda done, total: None):
-    asked = (trained, split, np.asarray(items), seconds, Draws(seed=5), "numba_cpu", "float32")
+def make(trained, split, items, seconds=SECONDS, progress=lambda done, total: None, seed=5):
+    asked = (trained, split, np.asarray(items), seconds, Draws(seed), "numba_cpu", "float32")
     return list(renditions.make(*asked, progress=progress))
+
+
+def stub(monkeypatch, entropies: float | list[float] = 0.0):
+    """Has the sampler make nothing but silence, of so many nats a row; the requests it is given."""
+    requests = []
+
+    def stream(trained, request, *_, **__):
+        requests.append(request)
+        num = request.num_frames * trained.config.model.hop_length
+        codes = np.full((len(request.scores), num), mulaw.silence(256), np.int32)
+        measured = np.zeros((*codes.shape, 2), np.float32)
+        measured[..., 1] = np.reshape(entropies, (-1, 1))
+        yield Made(codes, measured, None)
+
+    monkeypatch.setattr(sampler, "stream", stream)
+    return requests
 
 
 def test_each_is_the_same_whoever_is_made_beside_it(split, monkeypatch):
@@ -47,7 +66,13 @@ def test_each_is_the_same_whoever_is_made_beside_it(split, monkeypatch):
     assert len(set(drawn)) == len(drawn)
 
 
-def test_it_is_as_long_as_the_recording_or_as_asked_and_stands_beside_it(split):
+def test_another_seed_draws_another(split):
+    one, other = (make(untrained(split), split, [0], seed=seed)[0] for seed in (5, 6))
+    assert np.any(one.generated != other.generated)
+
+
+def test_it_is_as_long_as_the_recording_or_as_asked_and_stands_beside_it(split, monkeypatch):
+    monkeypatch.setattr(renditions, "BATCH", 1)
     split, items, told = shortened(split), [2, 0], []
     made = make(untrained(split), split, items, 0.1, lambda *heard: told.append(heard))
     for item, each, expected in zip(items, made, (700, 800), strict=True):
@@ -74,6 +99,34 @@ def test_what_is_asked_for_is_what_the_recording_holds(split):
     instrument = split.vocabulary.labels["instrument"][split.label_ids[4, column]]
     expected = f"pitch {note.pitch}, velocity {note.velocity}, instrument {instrument}"
     assert each.asked == expected
+
+
+def test_a_note_that_begins_after_the_end_is_not_asked_for(split, monkeypatch):
+    requests, late = stub(monkeypatch), split.only(np.arange(2))
+    late = dataclasses.replace(late, onset_seconds=np.array([SECONDS / 2, 2 * SECONDS]))
+    early, empty = make(untrained(split), late, [0, 1])
+    assert [len(each.score.notes) for each in (early, empty)] == [1, 0]
+    assert requests[0].scores == (early.score, empty.score)
+
+
+def test_a_network_that_follows_recordings_follows_these_from_their_start(split, monkeypatch):
+    requests, items = stub(monkeypatch), [3, 1]
+    follows = untrained(split, 'conditioner.signals=["f0_loudness"]')
+    make(follows, split, items)
+    (request,) = requests
+    asked = (follows.config, follows.vocabulary, 0, request.num_frames)
+    heard = batches.stretch(split, items, *asked).acoustics
+    assert heard.any()
+    np.testing.assert_array_equal(request.acoustics, heard)
+
+
+def test_whether_the_network_was_sure_is_told_of_each_sound_alone(split, monkeypatch):
+    stub(monkeypatch, entropies=[0.5, 5.0])
+    heard = Heard((-999.0, 0.0), (0.0, 1.0), 1.0, 1.0, silent_seconds=9.0, nats=(0.1, 1.0))
+    deaf = untrained(split, "conditioner.signals=[]", "conditioner.labels=[]")
+    sure, unsure = make(dataclasses.replace(deaf, heard=heard), split, [0, 1], 0.5)
+    assert sure.troubles == []
+    assert ["hardly knows" in trouble.words for trouble in unsure.troubles] == [True]
 
 
 def test_a_network_that_hears_nothing_is_asked_for_anything(split):

@@ -154,6 +154,7 @@ def test_sounds_beside_sounds_have_a_report(tmp_path):
     assert "<h1>made beside real</h1>" in page
     assert "on average over 2 pairs" in text(page)
     assert page.count("<audio") == 4
+    assert "What it plays" not in page  # two folders are no model
     assert "n/a<sup>1</sup>" in page  # a narrow column; the reason stands below
     assert "<li>no frame is voiced</li>" in page
 

@@ -78,8 +78,8 @@ def pair(notes, run, steps):
     ]
 
 
-def wait_for_a_checkpoint(run, process):
-    while checkpoint.steps(run) == [] and process.poll() is None:
+def wait_for_a_checkpoint(run, process, after=0):
+    while max(checkpoint.steps(run), default=0) <= after and process.poll() is None:
         time.sleep(0.05)
 
 
@@ -124,12 +124,12 @@ def test_two_processes_are_one_with_two_devices_and_nearly_one_with_one(notes, t
     shutil.rmtree(tmp_path / "later" / "checkpoints" / "000000006")
     for name in ("one", "later"):
         alone(notes, tmp_path / name, num_devices=1)
-        # Sums of float32 in another order, 1e-7 each, six steps long.
-        assert differences(parameters(tmp_path / name), parameters(tmp_path / "two")) < 1e-6
+        # Sums of float32 in another order, up to 3e-7 each, six steps long.
+        assert differences(parameters(tmp_path / name), parameters(tmp_path / "two")) < 2e-6
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_ends_the_other_in_words_and_all_can_go_on(notes, tmp_path):
+def test_killing_one_process_ends_the_other_in_words_and_all_go_on_until_a_signal(notes, tmp_path):
     together = pair(notes, tmp_path / "run", 10_000)
     wait_for_a_checkpoint(tmp_path / "run", together[0])
     together[1].send_signal(signal.SIGKILL)
@@ -140,19 +140,14 @@ def test_a_process_that_is_killed_ends_the_other_in_words_and_all_can_go_on(note
     assert "start all of them again" in said or "not been heard of" in said
     finish(together[1])
 
+    # And a signal to one of them stops both, with their work saved.
     step = checkpoint.steps(tmp_path / "run")[-1]
-    code, said = finish(start(command(notes, tmp_path / "run", step + 1)))
-    assert code == 0
-    assert f"going on from step {step}" in said
-
-
-@pytest.mark.slow
-def test_a_signal_to_one_process_stops_both_with_their_work_saved(notes, tmp_path):
     together = pair(notes, tmp_path / "run", 10_000)
-    wait_for_a_checkpoint(tmp_path / "run", together[0])
+    wait_for_a_checkpoint(tmp_path / "run", together[0], after=step)
     together[1].send_signal(signal.SIGINT)
     ended = [finish(process) for process in together]
     assert [code for code, _ in ended] == [130, 130], ended
+    assert f"going on from step {step}" in ended[0][1]
     assert f"stopped at step {checkpoint.steps(tmp_path / 'run')[-1]}" in ended[0][1]
 
 

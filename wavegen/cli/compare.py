@@ -39,6 +39,7 @@ def run(
     """Lay runs side by side: differences of their configs, figures, curves and sounds."""
     from wavegen.audio import files
     from wavegen.evaluation import comparison
+    from wavegen.evaluation.comparison import page
     from wavegen.evaluation.comparison import runs as folders
     from wavegen.evaluation.figures import curves
 
@@ -50,6 +51,8 @@ def run(
     folders.check(runs)
     named = zip(curves.names(runs), runs, strict=True)
     found = comparison.of([folders.read(name, path, _kept(path)) for name, path in named])
+    if out:  # before anything is said: who reads only its first lines has the page as well
+        page.write(out, found)
     for remark in found.remarks:
         console.note(remark)
     console.say(found.verdict)
@@ -58,14 +61,9 @@ def run(
         console.say("\n" + "\n".join(lines))
     if any(row.best for row in found.rows):
         console.say(f"\n{BEST} the best of its row")
-    facts = found.told()
     if out:
-        from wavegen.evaluation.comparison import page
-
-        page.write(out, found)
         console.say(f"\n{out}: the same with curves and sounds")
-        facts["page"] = str(out)
-    console.result(facts)
+    console.result(found.told() | ({"page": str(out)} if out else {}))
 
 
 def tables(found: Comparison, width: int) -> Iterator[list[str]]:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 MOST_SOUNDS = 256  # that are made
 MOST_SECONDS = 30.0
 ALL = "all"
+OF_SOUNDS = {"sounds", "out", "embedding", "json", "quiet"}  # what a comparison of them takes
 
 Heard = dict[str, "np.ndarray"]  # sounds [T] by their files' names in the report's folder
 
 
 def run(
+    context: typer.Context,
     sounds: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -89,7 +91,7 @@ def run(
 
     console = Console(json, quiet)
     if sounds:
-        _refuse_both(sounds, run, data)
+        _refuse(sounds, context)
         _sounds(sounds, out, _embedder(embedding), console)
         return
     if run is None or data is None:
@@ -195,6 +197,8 @@ def _tell(
     facts = {"format_version": report.FORMAT_VERSION, "version": __version__, "made": made} | facts
     page = None
     if folder is not None:
+        for earlier in (folder / report.SOUNDS).glob("[0-9][0-9][0-9]_*.wav"):
+            earlier.unlink()  # of a report that this one replaces
         for name, sound in heard.items():
             told = story if name.endswith("_generated.wav") else None
             files.write(folder / name, sound, facts["subject"]["sample_rate"], provenance=told)
@@ -206,11 +210,10 @@ def _tell(
     console.result(told | {"report": None if page is None else str(page)})
 
 
-def _refuse_both(sounds: list[Path], run: Path | None, data: Path | None) -> None:
-    if run is not None or data is not None:
-        raise WavegenError(
-            f"{sounds[0]} with {'--run' if run else '--data'}", "sounds, or a run with its corpus"
-        )
+def _refuse(sounds: list[Path], context: typer.Context) -> None:
+    """Refuses what are no two sounds or folders, and what would not be done with them."""
+    for flag in options.given(context, but=OF_SOUNDS):
+        raise WavegenError(f"{sounds[0]} with {flag}", "sounds, or a run with its corpus")
     if len(sounds) != 2:
         raise WavegenError(
             f"{len(sounds)} path" + "s" * (len(sounds) > 1),
@@ -230,11 +233,12 @@ def _embedder(path: Path | None) -> Embedder | None:
 
 
 def _precisions(names: list[str], backend: str) -> tuple[str, ...]:
-    """Those that were asked for; a wrong one is told of before anything is read."""
+    """Those that were asked for; a wrong one, or backend, is told of before anything is read."""
+    from wavegen.evaluation import likelihood
     from wavegen.sampling import precision as precisions
 
     names = precisions.usable() if ALL in names else names
-    for name in names:
+    for name in (likelihood.YARDSTICK, *names):
         precisions.backend_of(backend, name)
     return tuple(names)
 

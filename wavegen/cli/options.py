@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,3 +22,11 @@ Format = Annotated[
     str | None,
     typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
 ]
+
+
+def given(context: typer.Context, but: Container[str] = ()) -> Iterator[str]:
+    """The flags that stand on the command line, but for options of these names."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source and source.name == "COMMANDLINE" and option.name not in but:
+            yield option.opts[0]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wavegen.cli import options
 from wavegen.cli.console import Console, Json, Quiet, key_values, pitches, table
 from wavegen.data import LAYOUT_NAMES
 from wavegen.errors import WavegenError
@@ -91,7 +92,7 @@ def run(
         _refuse_beside_join(context)
     if not 1000 <= sample_rate <= 384_000:
         raise WavegenError(f"--sample-rate {sample_rate}", "1000 to 384000 Hz")
-    options = {
+    wishes = {
         "layout": layout,
         "sample_rate": sample_rate,
         "pitches": _bounds(pitch),
@@ -106,7 +107,7 @@ def run(
         if join:
             found = assembly.join(sources or [], out, progress=update)
         else:
-            found = corpus.prepare(sources or [], out, looking=update, progress=update, **options)
+            found = corpus.prepare(sources or [], out, looking=update, progress=update, **wishes)
     recognised = layout == "auto" and not join
     rows = report.summary(found)
     console.say(table(_with_recognised(rows, sources or []) if recognised else rows))
@@ -136,14 +137,12 @@ def _told(found: Any, out: Path) -> dict[str, Any]:
 
 def _refuse_beside_join(context: typer.Context) -> None:
     """Refuses what was asked beside --join and would not be done."""
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if source and source.name == "COMMANDLINE" and option.name not in _OF_A_JOIN:
-            raise WavegenError(
-                f"{option.opts[0]} with --join",
-                "parts as they are: what is to be done was said when they were made",
-                f"leave out {option.opts[0]}, or prepare the parts with it",
-            )
+    for flag in options.given(context, but=_OF_A_JOIN):
+        raise WavegenError(
+            f"{flag} with --join",
+            "parts as they are: what is to be done was said when they were made",
+            f"leave out {flag}, or prepare the parts with it",
+        )
 
 
 def _bounds(pitch: str | None) -> tuple[int, int] | None:

@@ -46,7 +46,6 @@ class Asked:
     seconds: float = 4.0  # of each at most
     draws: Draws = field(default_factory=Draws)
     backend: str = "auto"
-    precision: str = "auto"  # of what is played
     precisions: tuple[str, ...] = ()  # whose cost is measured
     with_baselines: bool = False
     embed: Embed | None = None
@@ -64,7 +63,7 @@ def of_run(trained: Trained, corpus: Corpus, split: str, asked: Asked, stage: St
     held, train = corpus.splits[split], corpus.splits.get("train")
     if asked.limit is not None:
         held = held.only(excerpts.spread(held.num_items, asked.limit))
-    rate, facts, remarks = trained.config.audio.sample_rate, {}, []
+    rate, facts, remarks = trained.config.audio.sample_rate, {}, _unknown(trained, held)
     heard, facts["reconstruction"] = _heard(trained, held, stage)
     facts["likelihood"] = likelihoods.likelihood(heard, held, rate)
     if asked.with_baselines:
@@ -76,11 +75,27 @@ def of_run(trained: Trained, corpus: Corpus, split: str, asked: Asked, stage: St
     made: list[Rendition] = []
     if asked.num:
         known = train if train is not None and split != "train" else None
-        played, made, remarks = _played(trained, held, known, asked, stage)
+        played, made, more = _played(trained, held, known, asked, stage)
         facts |= played
+        remarks += more
     seconds = sum(int(each.samples.sum()) for each in heard) / rate
     subject = {"corpus_digest": corpus.digest, "recordings": len(heard), "seconds": seconds}
     return Judged({"subject": subject, "remarks": remarks, **facts}, made)
+
+
+def _unknown(trained: Trained, held: Split) -> list[str]:
+    """Remarks on labels of recordings that the network has never met."""
+    remarks = []
+    for column, (label, values) in enumerate(held.vocabulary.labels.items()):
+        known = trained.vocabulary.labels.get(label, ())
+        named = [values[number] for number in held.label_ids[:, column] if number >= 0]
+        foreign = [value for value in named if value not in known]
+        if foreign and label in trained.config.conditioner.labels:
+            remarks.append(
+                f"Of {len(foreign)} recordings the network does not know the {label}, such as "
+                f"{foreign[0]}: it hears them without."
+            )
+    return remarks
 
 
 def _heard(
@@ -88,7 +103,7 @@ def _heard(
 ) -> tuple[list[Foretelling], dict[str, dict[str, Measure]]]:
     """What is foretold of every recording, and how near the guesses of its samples are.
 
-    Mu-law codes alone are as near as the format allows: their figures stand beside.
+    Beside stand the figures of mu-law codes alone: those of who knew each code.
     """
     config = trained.config
     rate, n_codes = config.audio.sample_rate, config.audio.n_codes
@@ -132,7 +147,7 @@ def _played(
     rate = trained.config.audio.sample_rate
     pieces = excerpts.cut(held, rate, asked.seconds)
     items = excerpts.spread(held.num_items, min(asked.num, -(-len(pieces) // 2)))
-    chosen = precisions.choose(trained, asked.backend, asked.precision)
+    chosen = precisions.choose(trained, asked.backend)
     ran = {"backend": chosen.backend, "precision": chosen.precision}
     with stage("playing", "s of sound") as update:
         made = list(
@@ -144,16 +159,17 @@ def _played(
     settings = {"num": len(made), "seconds": asked.seconds, **asked.draws.story(), **ran}
     generated["settings"] = settings
     others, known = pieces.but(items), train and excerpts.cut(train, rate, asked.seconds)
-    with stage("comparing", "sets") as update:
-        found = sets.compare(
-            [each.generated for each in made], others, known or (), rate, seed=0, embed=asked.embed
+    sounds = [each.generated for each in made]
+    with stage("comparing sets", "sounds") as update:
+        found, real = sets.compare_each(
+            [sounds, pieces.begins(items)],
+            others,
+            known or (),
+            rate,
+            embed=asked.embed,
+            progress=update,
         )
-        update(1, 2)
-        real = sets.compare(
-            pieces.begins(items), others, known or (), rate, seed=0, embed=asked.embed
-        )
-        update(2, 2)
-    for clip, near in zip(generated["clips"], found.nearest, strict=False):
+    for clip, near in zip(generated["clips"], found.nearest, strict=True):
         if near is not None and known is not None:
             clip |= {"nearest_known": known.name(near[0]), "nearest_distance": near[1]}
     remarks = list(dict.fromkeys([*found.remarks, *real.remarks]))
@@ -165,8 +181,8 @@ def _played(
         )
     if len(made) < asked.num:
         remarks.append(
-            f"{len(made)} sounds were made instead of {asked.num}: the split has "
-            f"{held.num_items} recordings, and others are needed to compare them with."
+            f"{len(made)} of {asked.num} sounds were made: the recordings that were heard are "
+            f"{held.num_items}, and others are needed to compare them with."
         )
     return (
         {"generated": generated, "sets": {"generated": found.measures, "real": real.measures}},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wavegen.audio import files
+from wavegen.data.layouts import paths
 from wavegen.data.layouts.recordings import SUFFIXES
 from wavegen.errors import WavegenError
 from wavegen.evaluation.metrics import measures, pairs, sets
@@ -28,6 +30,7 @@ class Sound(NamedTuple):
     path: Path
     sample_rate: int  # Hz
     seconds: float
+    peak: float  # of its channels' mean; what of it is beyond 1.0 is not heard
 
 
 class Side(NamedTuple):
@@ -129,17 +132,23 @@ class _Files(Sequence[np.ndarray]):
 def look(path: Path, progress: Callable[[float, float], None] = lambda done, total: None) -> Side:
     """A sound file, or all of a folder and those below it, each read once to its end.
 
-    A file's name in it is its path there, without the ending. `progress` is told how many were
-    read and how many there are. Raises WavegenError where there
-    is none that can be read.
+    A file's name in it is its path there, without the ending unless another one has the same
+    without. Hidden files are no sounds: macOS lays a "._name.wav" beside each. `progress` is told
+    how many were read and how many there are. Raises WavegenError where there is none that can
+    be read.
     """
     if not path.is_dir():
         return Side(path, {path.stem: _sound(path)}, [])
     side = Side(path, {}, [])
-    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES)
-    for number, each in enumerate(found, 1):
+    found = []
+    for each in paths.walk(path):
+        if isinstance(each, OSError):
+            side.refused.append(f"{each.filename} cannot be read: {each.strerror}")
+        elif each.suffix.lower() in SUFFIXES and not each.name.startswith("."):
+            found.append(each)
+    for number, (name, each) in enumerate(_named(path, found), 1):
         try:
-            side.sounds[each.relative_to(path).with_suffix("").as_posix()] = _sound(each)
+            side.sounds[name] = _sound(each)
         except WavegenError as error:
             side.refused.append(error.came)
         progress(number, len(found))
@@ -152,11 +161,21 @@ def look(path: Path, progress: Callable[[float, float], None] = lambda done, tot
     return side
 
 
+def _named(folder: Path, found: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """The files of a folder with their names; those that differ in their ending alone keep it."""
+    whole = [each.relative_to(folder) for each in found]
+    times = Counter(each.with_suffix("") for each in whole)
+    for name, each in zip(whole, found, strict=True):
+        short = name.with_suffix("")
+        yield (short if times[short] == 1 else name).as_posix(), each
+
+
 def _sound(path: Path) -> Sound:
-    blocks = files.Blocks(path)
-    num_samples = sum(len(block) for block in blocks)
-    rate = blocks.facts["sample_rate"]
-    return Sound(path, rate, num_samples / rate)
+    frames, num_samples, peak = files.Frames(path), 0, 0.0
+    for block in frames:
+        num_samples += len(block)
+        peak = max(peak, float(np.abs(block.mean(axis=1)).max(initial=0)))
+    return Sound(path, frames.sample_rate, num_samples / frames.sample_rate, peak)
 
 
 def match(reference: Side, estimate: Side) -> list[tuple[str, str]]:
@@ -197,6 +216,9 @@ def _remarks(
     faster = [n for side in sides for n, sound in side.sounds.items() if sound.sample_rate != rate]
     if faster:
         told.append(f"{_some(faster)}: brought to {rate} Hz, the lowest rate there is.")
+    loud = [name for side in sides for name, sound in side.sounds.items() if sound.peak > 1]
+    if loud:
+        told.append(f"{_some(loud)}: beyond full scale in places, and cut off there.")
     if shorter:
         told.append(f"{_some(shorter)}: of two lengths the shorter one counts.")
     return told

@@ -233,6 +233,6 @@ def test_the_meter_hears_a_sample_of_real_notes(shared_data, sample_rate):
 
 @pytest.mark.slow
 def test_the_meter_is_right_about_93_of_100_real_notes(shared_data):
-    found = pitch.summary(list(real_notes(shared_data, 1, 16_000)))
+    found = pitch.summary(list(real_notes(shared_data, 2, 16_000)))
     assert number(found["pitch_within_50_cents"]) >= 0.93
     assert number(found["octave_errors"]) < 0.03

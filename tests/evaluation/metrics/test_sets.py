@@ -123,7 +123,7 @@ def test_of_large_sets_and_long_sounds_a_part_is_looked_at_and_the_remarks_say_s
         "Of 30 real sounds, 12 were looked at.",
         "Of 15 generated sounds, 12 were looked at.",
         "Of 12 generated sounds, the first 1 seconds were looked at.",
-        "Of 30 recordings trained on, 20 were looked at.",
+        "Of 30 sounds trained on, 20 were looked at.",
     ]
     assert [pair is None for pair in found.nearest].count(True) == 3
     assert found == sets.compare(generated, real, known, RATE, seed=3)

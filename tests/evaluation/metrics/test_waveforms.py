@@ -86,10 +86,12 @@ def test_what_is_the_same_has_no_ratio(noise):
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1])
-def test_a_silent_reference_has_no_ratio(noise, level):
+def test_a_silent_or_constant_reference_has_no_ratio(noise, level):
     flat = np.full(5000, level, np.float32)
-    silent = NotApplicable("the reference is silent")
-    assert waveforms.si_sdr_db(flat, noise[1]) == silent
+    silent, constant = (
+        NotApplicable(f"the reference is {what}") for what in ("silent", "constant")
+    )
+    assert waveforms.si_sdr_db(flat, noise[1]) == (constant if level else silent)
     if not level:  # an offset has energy
         assert waveforms.snr_db(flat, noise[1]) == silent
         assert waveforms.snr_db(flat, flat) == silent

@@ -28,7 +28,7 @@ def bits_by_label(values: Mapping[str, Facts | None], overall: float | None) -> 
     None where none has a number. Of more values than fit, those of both ends are shown.
     """
     held = [(name, each) for name, each in values.items() if each]
-    known = [(name, each) for name, each in held if _number(each, "bits_per_sample")]
+    known = [(name, each) for name, each in held if _has_number(each, "bits_per_sample")]
     if not known:
         return None
     known.sort(key=lambda pair: pair[1]["bits_per_sample"])
@@ -134,11 +134,11 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def _number(facts: Facts, name: str) -> bool:
+def _has_number(facts: Facts, name: str) -> bool:
     return isinstance(facts.get(name), int | float)
 
 
 def _end(facts: Facts, which: str) -> float:
     """An end of the interval; the value itself where there is none."""
     name = f"bits_per_sample_{which}"
-    return facts[name] if _number(facts, name) else facts["bits_per_sample"]
+    return facts[name] if _has_number(facts, name) else facts["bits_per_sample"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -44,6 +45,7 @@ def compare(
     *,
     seed: int = 0,
     embed: Embed | None = None,
+    progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> Sets:
     """Distances of the generated set from the real one, its variety, and how much it copies.
 
@@ -56,40 +58,84 @@ def compare(
 
     Of larger sets the seed chooses MOST_SOUNDS and MOST_KNOWN; of a long sound the first
     MOST_SECONDS are looked at. The remarks say where that was so. Samples must be finite.
+    `progress` is told how many sounds were looked at and how many there are.
     """
+    asked = {"seed": seed, "embed": embed, "progress": progress}
+    return compare_each([generated], real, known, sample_rate, **asked)[0]
+
+
+def compare_each(
+    several: Sequence[Sounds],
+    real: Sounds,
+    known: Sounds,
+    sample_rate: int,
+    *,
+    seed: int = 0,
+    embed: Embed | None = None,
+    progress: Callable[[float, float], None] = lambda done, total: None,
+) -> list[Sets]:
+    """`compare` for several generated sets; what they are compared with is looked at once."""
     limit = MOST_SECONDS * sample_rate
-    made = _Part(generated, _chosen(len(generated), MOST_SOUNDS, seed), limit)
-    held = _Part(real, _chosen(len(real), MOST_SOUNDS, seed), limit)
+    held, *made = (
+        _Part(each, _chosen(len(each), MOST_SOUNDS, seed), limit) for each in (real, *several)
+    )
     past = _Part(known, _chosen(len(known), MOST_KNOWN, seed), limit)
-    levels = [[features.log_mel(sound, sample_rate) for sound in part] for part in (held, made)]
-    cepstra = [[features.mfcc(each) for each in part] for part in levels]
-    measures = {"frechet_mfcc": _frechet(*cepstra), "frechet_log_mel": _frechet(*levels)}
-    if embed is not None:
-        embedded = [[embed(sound, sample_rate) for sound in part] for part in (held, made)]
-        measures["frechet_embedding"] = _frechet(*embedded)
-    past_cepstra = (features.mfcc(features.log_mel(sound, sample_rate)) for sound in past)
-    held_vectors, made_vectors, past_vectors = _vectors(*cepstra, past_cepstra)
-    measures |= bins.compare(held_vectors, made_vectors, seed)
-    measures["nearest_within"] = neighbours.within(made_vectors)
-    beside, nearest = _beside_known(made, made_vectors, past, past_vectors)
-    named = (("real sounds", held), ("generated sounds", made), ("recordings trained on", past))
-    remarks = [remark for name, part in named for remark in part.remarks(name)]
-    return Sets(measures | beside, nearest, remarks)
+    done, total = itertools.count(1), len(held) + len(past) + sum(map(len, made))
+
+    def levels(part: _Part) -> Iterator[np.ndarray]:
+        for sound in part:
+            yield features.log_mel(sound, sample_rate)
+            progress(next(done), total)
+
+    def frames(part: _Part) -> _Frames:
+        mel = list(levels(part))
+        embedded = [embed(sound, sample_rate) for sound in part] if embed else None
+        return _Frames([features.mfcc(each) for each in mel], mel, embedded)
+
+    past_vectors = _summaries(features.mfcc(each) for each in levels(past))
+    held_frames = frames(held)
+    held_vectors = _summaries(held_frames.mfcc)
+    scale = _spread(past_vectors if len(past) else held_vectors)
+    found = []
+    for part in made:
+        own = frames(part)
+        vectors = _summaries(own.mfcc) / scale
+        measures = _frechets(held_frames, own)
+        measures |= bins.compare(held_vectors / scale, vectors, seed)
+        measures["nearest_within"] = neighbours.within(vectors)
+        beside, nearest = _beside_known(part, vectors, past, past_vectors / scale)
+        named = (("real sounds", held), ("generated sounds", part), ("sounds trained on", past))
+        remarks = [remark for name, each in named for remark in each.remarks(name)]
+        found.append(Sets(measures | beside, nearest, remarks))
+    return found
 
 
-@dataclass(frozen=True)
+class _Frames(NamedTuple):
+    """Features of the sounds of a set, each [F, D]."""
+
+    mfcc: list[np.ndarray]
+    log_mel: list[np.ndarray]
+    embedding: list[np.ndarray] | None
+
+
+@dataclass
 class _Part:
     """Those of a set that are looked at, as far as they are."""
 
     whole: Sounds
     places: np.ndarray  # in `whole`
     most_samples: int
+    num_cut: int = 0  # counted whenever they are gone through
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.at(place) for place in range(len(self)))
+        self.num_cut = 0
+        for place in self.places:
+            sound = self.whole[int(place)]
+            self.num_cut += len(sound) > self.most_samples
+            yield sound[: self.most_samples]
 
     def at(self, place: int) -> np.ndarray:
         return self.whole[int(self.places[place])][: self.most_samples]
@@ -97,9 +143,8 @@ class _Part:
     def remarks(self, name: str) -> Iterator[str]:
         if len(self) < len(self.whole):
             yield f"Of {len(self.whole):,} {name}, {len(self):,} were looked at."
-        num_long = sum(len(self.whole[int(place)]) > self.most_samples for place in self.places)
-        if num_long:
-            yield f"Of {num_long:,} {name}, the first {MOST_SECONDS} seconds were looked at."
+        if self.num_cut:
+            yield f"Of {self.num_cut:,} {name}, the first {MOST_SECONDS} seconds were looked at."
 
 
 def _chosen(num: int, most: int, seed: int) -> np.ndarray:
@@ -109,19 +154,28 @@ def _chosen(num: int, most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(num, most, replace=False))
 
 
-def _frechet(real: list[np.ndarray], generated: list[np.ndarray]) -> Measure:
-    if not real or not generated:
-        return NotApplicable(f"there are no {'generated' if real else 'real'} sounds")
-    return frechet.distance(np.concatenate(real), np.concatenate(generated))
+def _frechets(real: _Frames, generated: _Frames) -> dict[str, Measure]:
+    found: dict[str, Measure] = {}
+    for name, one, other in zip(_Frames._fields, real, generated, strict=True):
+        if one is None or other is None:
+            continue
+        if one and other:
+            measure = frechet.distance(np.concatenate(one), np.concatenate(other))
+        else:
+            measure = NotApplicable(f"there are no {'generated' if one else 'real'} sounds")
+        found[f"frechet_{name}"] = measure
+    return found
 
 
-def _vectors(*sets: Iterable[np.ndarray]) -> list[np.ndarray]:  # each [N, K]
-    """Of the cepstra of three sets, a vector a sound, scaled alike by the last that has any."""
-    summed = [np.array([features.summary(cepstra) for cepstra in part]) for part in sets]
-    held, made, past = (part.reshape(len(part), features.NUM_FEATURES) for part in summed)
-    base = past if len(past) else held
-    spread = base.std(axis=0) if len(base) else np.ones(features.NUM_FEATURES)
-    return [part / np.maximum(spread, _LEAST_SPREAD) for part in (held, made, past)]
+def _summaries(cepstra: Iterable[np.ndarray]) -> np.ndarray:  # [N, K]
+    """A vector a sound."""
+    vectors = [features.summary(each) for each in cepstra]
+    return np.array(vectors).reshape(len(vectors), features.NUM_FEATURES)
+
+
+def _spread(vectors: np.ndarray) -> np.ndarray:  # [N, K] to [K]
+    spread = vectors.std(axis=0) if len(vectors) else np.ones(features.NUM_FEATURES)
+    return np.maximum(spread, _LEAST_SPREAD)
 
 
 def _beside_known(

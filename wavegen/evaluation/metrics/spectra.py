@@ -67,13 +67,13 @@ def multi_resolution_stft(
 
     Yamamoto et al. 2020, arXiv 1910.11480, its auxiliary loss; auraloss's MultiResolutionSTFTLoss
     as it comes. The windows are so many samples at any rate, as there: numbers of sounds at
-    different rates do not compare. Not applicable to what is shorter than half a window.
+    different rates do not compare. Not applicable to what is no longer than half a window.
     """
     if reason := waveforms.obstacle(reference, estimate):
         return reason
     half = max(cut.window for cut in RESOLUTIONS) // 2
     if len(reference) <= half:  # too little to mirror at the edges
-        return NotApplicable(f"{len(reference)} samples are less than half a window, {half}")
+        return NotApplicable(f"more than half a window is wanted, {half} samples")
     if not np.any(reference) and np.any(estimate):
         return waveforms.SILENT
     return sum(_stft_distance(reference, estimate, cut) for cut in RESOLUTIONS) / len(RESOLUTIONS)

@@ -14,6 +14,7 @@ from wavegen.evaluation.metrics.measures import Measure, NotApplicable
 
 SAME = NotApplicable("they are the same")
 SILENT = NotApplicable("the reference is silent")
+CONSTANT = NotApplicable("the reference is constant")
 PIECE_SAMPLES = 1 << 20  # looked at together: an hour is never held in float64
 # A share of energy that float64 cannot tell from none, once a mean or a gain was taken out.
 _RESOLUTION = 1e-25
@@ -97,7 +98,7 @@ def si_sdr_db(
         r, e = r - means[0], e - means[1]
         energy, common = energy + _energy(r), common + float(r @ e)
     if energy <= _RESOLUTION * (energy + len(reference) * means[0] ** 2):
-        return SILENT
+        return CONSTANT if means[0] else SILENT
     gain = common / energy
     signal = gain**2 * energy
     if signal <= _RESOLUTION * heard:

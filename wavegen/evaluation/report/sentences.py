@@ -35,7 +35,7 @@ def _likelihood(facts: Facts) -> Iterator[str]:
     interval = f" (95 % interval {low:.3f} to {high:.3f})" if None not in (low, high) else ""
     subject = facts.get("subject") or {}
     heard = [
-        f"{subject['recordings']:,} recordings" if subject.get("recordings") else "",
+        f"{count:,} recording" + "s" * (count > 1) if (count := subject.get("recordings")) else "",
         f"{_duration(subject['seconds'])} in all" if subject.get("seconds") else "",
     ]
     where = ", ".join(filter(None, heard))
