@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,8 @@ def test_a_state_whose_arrays_have_other_shapes_is_refused(kept, tmp_path):
         arrays = {name: stored[name] for name in stored.files}
     for name in ("state0", "streams"):
         with (tmp_path / "odd").open("wb") as file:
-            np.savez(file, **arrays | {name: np.zeros(7, np.int32)})
+            changed: dict[str, Any] = arrays | {name: np.zeros(7, np.int32)}
+            np.savez(file, **changed)
         with pytest.raises(WavegenError, match="odd is damaged"):
             continuation.read(tmp_path / "odd", make("none"))
 

@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from wavegen.cli import compare
+
 
 @pytest.fixture(scope="module")
 def other(run, tmp_path_factory):
@@ -37,6 +39,9 @@ def test_runs_are_laid_side_by_side(wavegen, run, other):
     assert [each["step"] for each in facts["runs"]] == [12, 12]
     assert ["training.batch_size", "2", "4"] in [line.split() for line in lines]
     assert any("best validation" in line and line.endswith("*") for line in lines)
+    assert [line for line in lines if line in ("network", "config", "training")] == [
+        "network", "config", "training",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [30, 48, 80, 200])
@@ -71,6 +76,12 @@ def test_a_run_without_checkpoints_is_shown_as_far_as_it_goes(wavegen, run, othe
     assert ended.code == 0
     assert "bare: it has no checkpoint" in ended.err
     assert "training.batch_size" in ended.out
+    assert compare.BEST not in ended.out  # on what it was validated is not known
+
+
+def test_what_is_too_long_for_its_column_goes_on_below():
+    lines = compare._lines(["label", "one two three", "four"], 6, 5)
+    assert [line.split() for line in lines] == [["label", "one", "four"], ["two"], ["three"]]
 
 
 def test_damaged_and_newer_checkpoints_are_passed_over(wavegen, run, other, tmp_path, monkeypatch):

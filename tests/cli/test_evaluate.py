@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from wavegen import checkpoint
 from wavegen.audio import files
 from wavegen.data import corpus as corpora
 from wavegen.data import items
+from wavegen.evaluation.metrics import embeddings
 from wavegen.sampling import precision
 from wavegen.training import evaluate
 
@@ -23,6 +25,7 @@ def evaluated(wavegen, run, corpus, tmp_path_factory):
     own = tmp_path_factory.mktemp("evaluated") / "run"
     shutil.copytree(run, own)
     asked = ("--precision", "all", "--baselines", "--num", 2, "--seconds", 0.2)
+    asked += ("--seed", 3, "--temperature", 0.9)
     ended = wavegen("evaluate", "--run", own, "--data", corpus, *asked, "--json")
     assert ended.code == 0, ended.err
     return own, ended
@@ -47,11 +50,14 @@ def test_it_says_how_good_the_run_is_and_what_each_precision_makes_of_it(evaluat
         assert found["precisions"][name]["bits_per_sample"] == pytest.approx(bits, abs=0.1)
     assert 0 < found["baselines"]["markov_2_bits"] < 8
     assert "Markov chain, order 2" in ended.out
-    assert found["generated"]["settings"]["num"] == len(found["generated"]["clips"]) == 2
+    settings = found["generated"]["settings"]
+    assert settings["num"] == len(found["generated"]["clips"]) == 2
+    assert (settings["seed"], settings["temperature"]) == (3, 0.9)
 
 
-def test_the_report_lies_in_the_run_with_the_sounds_it_names(evaluated):
+def test_the_report_lies_in_the_run_with_the_sounds_it_names(evaluated, corpus):
     own, ended = evaluated
+    split = corpora.open(corpus).splits["valid"]
     folder = own / "evaluation" / "step_000000012_valid"
     assert told(ended)["report"] == str(folder / "report.html")
     written = json.loads((folder / "report.json").read_text())
@@ -59,10 +65,12 @@ def test_the_report_lies_in_the_run_with_the_sounds_it_names(evaluated):
     for clip in written["generated"]["clips"]:
         for side in ("generated", "real"):
             samples, rate = files.read(folder / clip[side])
-            assert len(samples) / rate == pytest.approx(clip["seconds"])
+            assert len(samples) / rate == clip["seconds"] == 0.2
+        recording = split.read(split.names.index(clip["name"]))[: len(samples)] / 32767
+        np.testing.assert_allclose(samples, recording, atol=1e-4)  # both in 16 bits
         story = files.provenance(folder / clip["generated"])
         assert story is not None
-        assert (story["step"], story["seed"]) == (12, 0)
+        assert (story["step"], story["seed"], story["temperature"]) == (12, 3, 0.9)
         assert files.provenance(folder / clip["real"]) is None
     assert not list(own.rglob("*.partial"))
 
@@ -73,6 +81,7 @@ def test_one_recording_and_an_older_checkpoint_can_be_asked_for(wavegen, run, co
     assert ended.code == 0, ended.err
     subject = told(ended)["subject"]
     assert (subject["recordings"], subject["step"], subject["split"]) == (1, 4, "train")
+    assert subject["of_recordings"] == corpora.open(corpus).splits["train"].num_items > 1
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.json"}
 
 
@@ -107,6 +116,10 @@ def test_a_report_of_two_folders_holds_their_sounds(wavegen, sine, tmp_path):
     page = (out / "report.html").read_text()
     assert page.count("<audio") == 6
     assert len(list((out / "sounds").iterdir())) == 6
+    for side, folder in (("reference", "ours"), ("estimate", "theirs")):
+        for number, hz in enumerate((220, 330, 440)):
+            heard, _ = files.read(out / "sounds" / f"{number:03}_{side}.wav")
+            np.testing.assert_array_equal(heard, files.read(tmp_path / folder / f"{hz}.wav")[0])
     one = [tmp_path / side / "220.wav" for side in ("ours", "theirs")]
     assert wavegen("evaluate", *one, "--out", out).code == 0
     assert len(list((out / "sounds").iterdir())) == 2  # none is left of the report before
@@ -134,6 +147,10 @@ def world(tmp_path_factory, wavegen, run, plain_run, corpus, sines, sine):
     manifest = json.loads((corpus / "manifest.json").read_text())
     manifest["splits"]["valid"] = {"recordings": 0, "seconds": 0.0}
     (here / "empty" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copytree(corpus, here / "unplayed")
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    manifest["vocabulary"] |= {"pitches": [], "velocities": []}
+    (here / "unplayed" / "manifest.json").write_text(json.dumps(manifest))
     (here / "nothing").mkdir()
     (here / "text.wav").write_text("no sound")
     sine(here / "a.wav")
@@ -160,7 +177,9 @@ def world(tmp_path_factory, wavegen, run, plain_run, corpus, sines, sine):
         ("--run run --data notes --checkpoint 5", ["no checkpoint of step 5", "4, 8, 12"]),
         ("--run run --data notes --precision int9", ["no precision 'int9'", "did you mean 'int8'"]),
         ("--run run --data notes --backend abacus", ["no backend 'abacus'"]),
+        ("--run run --data unplayed", ["the run hears notes", "unplayed has any"]),
         ("--run run --data notes --seconds 0", ["--seconds 0", "more than 0"]),
+        ("--run run --data notes --seconds 31", ["--seconds 31", "up to 30"]),
         ("--run run --data notes --temperature -1", ["temperature is -1"]),
         ("--run run --data notes --embedding none.onnx", ["none.onnx"]),
         ("--run run --data notes --out a.wav", ["a.wav is a file"]),
@@ -186,8 +205,37 @@ def test_wrong_input_exits_1_with_one_message(wavegen, world, monkeypatch, line,
 def test_a_run_that_hears_nothing_takes_any_corpus_of_its_rate(wavegen, world, monkeypatch):
     monkeypatch.chdir(world)
     asked = ("--limit", 2, "--num", 1, "--seconds", 0.1, "--out", "plain_report", "--quiet")
+    asked += ("--backend", "xla_scan")
     assert wavegen("evaluate", "--run", "plain", "--data", "notes", *asked) == (0, "", "")
     found = json.loads((world / "plain_report" / "report.json").read_text())
+    assert found["generated"]["settings"]["backend"] == "xla_scan"
     assert found["generated"]["model"]["pitch_error_cents"] is None
     reason = found["not_applicable"]["generated.model.pitch_error_cents"]
     assert reason == "the model hears no notes"
+
+
+class Counting:
+    """Stands for a network that makes of each 100 samples their mean and their peak."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def frames(self, samples, rate):
+        rows = samples[: len(samples) // 100 * 100].reshape(-1, 100)
+        return np.stack([rows.mean(axis=1), np.abs(rows).max(axis=1)], axis=1)
+
+
+def test_embeddings_of_a_network_are_compared_as_well(wavegen, world, monkeypatch):
+    monkeypatch.chdir(world)
+    monkeypatch.setattr(embeddings, "Embedder", Counting)
+    for name in ("one", "two"):
+        (world / name).mkdir()
+        for number in range(2):
+            shutil.copy("a.wav", world / name / f"{number}.wav")
+    network = ("--embedding", "some.onnx", "--json")
+    of_sounds = wavegen("evaluate", "one", "two", *network)
+    asked = ("--num", 2, "--seconds", 0.2, "--limit", 4, "--out", "embedded")
+    of_run = wavegen("evaluate", "--run", "run", "--data", "notes", *asked, *network)
+    for ended in (of_sounds, of_run):
+        assert ended.code == 0, ended.err
+        assert isinstance(told(ended)["sets"]["generated"]["frechet_embedding"], float)

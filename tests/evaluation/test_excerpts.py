@@ -16,8 +16,8 @@ def split(tmp_path_factory):
     return corpus.open(path).splits["train"]
 
 
-def test_pieces_are_the_recordings_but_for_short_ends(split):
-    seconds = 0.3
+@pytest.mark.parametrize("seconds", [0.3, 0.45])  # less, and more, than half a piece is left
+def test_pieces_are_the_recordings_but_for_short_ends(split, seconds):
     pieces, longest = excerpts.cut(split, RATE, seconds), round(seconds * RATE)
     for item in range(split.num_items):
         whole = split.read(item) / np.float32(32767)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.sampling.networks import NETWORKS, make, request_of
 from wavegen.curves import Curve
+from wavegen.model import network
 from wavegen.music.score import Note, Score
 from wavegen.sampling import blocks, loop, sampler
 from wavegen.sampling import request as requests
@@ -142,6 +143,51 @@ def test_hearing_a_primer_in_parallel_leaves_the_state_of_the_loop(name, monkeyp
     np.testing.assert_allclose(state.step.errors, expected.step.errors, rtol=1e-3, atol=1e-6)
     for found, wanted in zip(state.carry, expected.carry, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_primer_is_heard_at_any_place_in_a_queue(monkeypatch):
+    """Queues of 3, 6 and 12 activations, none of which divides the samples before."""
+    trained = make("none")
+    model = dataclasses.replace(trained.config.model, kernel_size=4)
+    config = dataclasses.replace(trained.config, model=model)
+    graphdef, params = network.create(config, trained.vocabulary, seed=0)
+    trained = dataclasses.replace(trained, config=config, graphdef=graphdef, params=params)
+    codes = np.random.default_rng(1).integers(0, 256, (3, 200)).astype(np.int32)
+    request = dataclasses.replace(request_of(trained, frames=40), forced=codes)
+    state = primed(trained, request, monkeypatch)
+    expected = through_the_loop(trained, request, state.frame)
+    # float32 sums in another order.
+    np.testing.assert_allclose(state.step.queues, expected.step.queues, atol=1e-4)
+
+
+def test_only_what_stands_fixed_in_every_stream_is_heard_at_once(monkeypatch):
+    monkeypatch.setattr(states, "PRIMED_SAMPLES", 160)
+    forced = np.zeros((2, 500), np.int32)
+    forced[1, 170:] = -1
+    assert states.primed_frames(make("none").config, forced) * P == 160
+    assert states.primed_frames(make("none").config, None) == 0
+
+
+@pytest.mark.parametrize("differs", ["codes", "acoustics", "labels"])
+def test_streams_that_hear_another_primer_are_heard_apart(differs, monkeypatch):
+    trained = make("sound" if differs == "acoustics" else "notes and labels")
+    request = request_of(trained, frames=40)
+    assert request.acoustics is not None
+    codes = np.random.default_rng(1).integers(0, 256, (3, 160)).astype(np.int32)
+    request = dataclasses.replace(
+        request,
+        scores=(Score(),) * 3,
+        forced=codes if differs == "codes" else codes[[0, 0, 0]],
+        acoustics=request.acoustics if differs == "acoustics" else request.acoustics[[0, 0, 0]],
+        labels=np.array([[1, 0], [0, 0], [1, -1]], np.int32)
+        if differs == "labels"
+        else request.labels[[0, 0, 0]],
+    )
+    state = primed(trained, request, monkeypatch)
+    expected = through_the_loop(trained, request, state.frame)
+    # float32 sums in another order, as above.
+    np.testing.assert_allclose(state.step.queues, expected.step.queues, atol=1e-4)
+    assert np.any(state.step.queues[:, 0] != state.step.queues[:, 1])
 
 
 @pytest.mark.parametrize("same", [True, False])
