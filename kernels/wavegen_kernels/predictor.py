@@ -162,11 +162,13 @@ def foretell(
     """What the past says of the next sample of every stream."""
     value = (coefficients[:, ::-1] * past).sum(-1)
     value = xp.clip(value, -1, 1)
-    return Foretold(value, level(errors, value, floor, n_codes, xp), errors[:, 2])
+    error = level(errors[:, 0], errors[:, 1], value, floor, n_codes, xp)
+    return Foretold(value, error, errors[:, 2])
 
 
 def level(
-    errors: Array,  # [..., at least 2]: running mean squares of the error
+    fast: Array,  # [...]: running mean square of the error, over the last few samples
+    slow: Array,  # [...]: the same over some more
     value: Array,  # [...]: the foretold sample
     floor: float,  # in cells
     n_codes: int,
@@ -178,7 +180,7 @@ def level(
     the same code for a while could never leave it again.
     """
     cell = 2 / (n_codes - 1) * math.log(n_codes) * (xp.abs(value) + 1 / (n_codes - 1))
-    return xp.sqrt(SHARES[0] * errors[..., 0] + SHARES[1] * errors[..., 1]) + floor * cell
+    return xp.sqrt(SHARES[0] * fast + SHARES[1] * slow) + floor * cell
 
 
 def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) -> Array:  # [B, 3]
@@ -228,7 +230,7 @@ def foretell_all(
     value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, part))), -1, 1)
     off = samples[:, window:].reshape(B, G, part) - value
     before, means = _running(off**2, errors[:, :2])
-    error = level(before, value, floor, n_codes, jnp).reshape(B, T)
+    error = level(before[..., 0], before[..., 1], value, floor, n_codes, jnp).reshape(B, T)
     surprises = jnp.concatenate([errors[:, 2:], off.reshape(B, T) / error], axis=1)
     errors = jnp.concatenate([means, surprises[:, -1:]], axis=1)
     return Foretold(value.reshape(B, T), error, surprises[:, :-1]), errors
@@ -326,19 +328,36 @@ def logistic(
     The gain is for what fades: a note let go is a little quieter in every period. A fitted
     predictor knows that, and has none: with one, what plays by itself sinks into silence.
     """
-    value = foretold.value
-    if shape.shape[-1] == 3:
-        value = value * (1 + xp.clip(shape[..., 2], -FADES, FADES))
-    place = value + foretold.error * shape[..., 0]
-    slope = xp.exp(-xp.clip(shape[..., 1], -WIDEST, WIDEST)) / foretold.error
+    gain = shape[..., 2] if shape.shape[-1] == 3 else None
+    place, slope = spread(foretold, shape[..., 0], shape[..., 1], gain, xp)
     if xp is jnp:
         return _log_shares(place, slope, middle, half)
-    return np.log(_cell_shares(place, slope, middle, half, np)[0] + EVEN)
+    return log_shares(place[..., None], slope[..., None], middle, half, xp)
+
+
+def spread(
+    foretold: Foretold,  # [...]
+    shift: Array,  # [...] in error levels
+    width: Array,  # [...]: its logarithm, in error levels
+    gain: Array | None,  # [...]: less 1; None: 1
+    xp: Any,
+) -> tuple[Array, Array]:  # [...], [...]
+    """Where the base distribution lies, and how steep it is there: 1 over its scale."""
+    value = foretold.value
+    if gain is not None:
+        value = value * (1 + xp.clip(gain, -FADES, FADES))
+    place = value + foretold.error * shift
+    return place, xp.exp(-xp.clip(width, -WIDEST, WIDEST)) / foretold.error
+
+
+def log_shares(place: Array, slope: Array, middle: Array, half: Array, xp: Any) -> Array:
+    """ln(F(b) - F(a) + EVEN) of every cell [V], for place and slope [..., 1]; see `logistic`."""
+    return xp.log(_cell_shares(place, slope, middle, half, xp)[0] + EVEN)
 
 
 @jax.custom_vjp
 def _log_shares(place: Array, slope: Array, middle: Array, half: Array) -> Array:
-    return jnp.log(_cell_shares(place, slope, middle, half, jnp)[0] + EVEN)
+    return log_shares(place[..., None], slope[..., None], middle, half, jnp)
 
 
 def _forward(place: Array, slope: Array, middle: Array, half: Array) -> tuple[Array, tuple]:
@@ -348,7 +367,9 @@ def _forward(place: Array, slope: Array, middle: Array, half: Array) -> tuple[Ar
 def _backward(given: tuple, change: Array) -> tuple:
     """The derivative in closed form, which needs no exponential that the shares do not need."""
     place, slope, middle, half = given
-    share, above, below, within, off, reach = _cell_shares(place, slope, middle, half, jnp)
+    share, above, below, within, off, reach = _cell_shares(
+        place[..., None], slope[..., None], middle, half, jnp
+    )
     change = change * share / (share + EVEN)
     aside = change * (below - above)
     wider = change * (2 - above - below + 2 * (1 - within) / within) * reach
@@ -358,9 +379,8 @@ def _backward(given: tuple, change: Array) -> tuple:
 _log_shares.defvjp(_forward, _backward)
 
 
-def _cell_shares(place: Array, slope: Array, middle: Array, half: Array, xp: ModuleType) -> tuple:
+def _cell_shares(place: Array, slope: Array, middle: Array, half: Array, xp: Any) -> tuple:
     """F(b) - F(a) of every cell, its factors, and the cell in units of the width."""
-    slope, place = slope[..., None], place[..., None]
     off = (_like(middle, slope) - place) * slope
     reach = _like(half, slope) * slope
     above = 1 / (1 + xp.exp(xp.minimum(-off - reach, FLAT)))
@@ -378,5 +398,5 @@ def _zeros(xp: ModuleType, like: Array, count: int) -> Array:
 
 
 def _like(row: Array, x: Array) -> Array:
-    """A row [n] with the leading axes that x has."""
-    return row.reshape((1,) * (x.ndim - 1) + row.shape)
+    """A row [n] with the leading axes that x has; one that has them already stays as it is."""
+    return row.reshape((1,) * (x.ndim - row.ndim) + row.shape)

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from wavegen_kernels import backends, cases, random, weights
+from wavegen_kernels import backends, cases, divergence, random, weights
 from wavegen_kernels.generate import api, reference
+
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 def ways(precisions, *more):
@@ -10,8 +12,9 @@ def ways(precisions, *more):
     found = []
     for name in (*backends.NAMES[1:], *more):
         for precision in precisions:
-            reason = backends.unavailable_reason(name, precision)
-            if precision == "float32" or name == "numba_cpu":
+            with backends.interpreted():
+                reason = backends.unavailable_reason(name, precision)
+            if precision in backends.PRECISIONS_OF[name]:
                 mark = pytest.mark.skipif(reason is not None, reason=str(reason))
                 way = {"backend": name, "precision": precision}
                 found.append(pytest.param(way, marks=mark, id=f"{name}-{precision}"))
@@ -19,7 +22,9 @@ def ways(precisions, *more):
 
 
 assert backends.NAMES[0] == "reference"  # what the others are compared with
-WAYS = ways(backends.PRECISIONS)
+EVERY_WAY = ways(backends.PRECISIONS)
+# What only draws is the same code in both precisions of the kernels that take long to compile.
+WAYS = [way for way in EVERY_WAY if not (way.id.startswith("pallas") and "bfloat16" in way.id)]
 EXACT = ways(["float32"])
 SHAPES = [*(case.name for case in cases.TINY), "small"]
 B, F, P = 2, 3, 8
@@ -103,6 +108,17 @@ def test_teacher_forced_logits_equal_the_reference(way, name):
     np.testing.assert_array_equal(after.codes, codes[:, : -1 - stack.kernel_size : -1].T)
 
 
+@pytest.mark.parametrize("way", [way for way in EVERY_WAY if "bfloat16" in way.id])
+@pytest.mark.parametrize("name", ["tiny_foretold", "small"])
+def test_bfloat16_diverges_little_from_the_reference(way, name):
+    stack, state, cond, _ = problem(name)
+    codes = np.random.default_rng(0).integers(0, stack.n_codes, (B, F * P))
+    _, expected = api.logits(stack, state, cond, codes, hop_length=P, backend="reference")
+    _, found = api.logits(stack, state, cond, codes, hop_length=P, **way)
+    nats = divergence.nats(expected, np.asarray(found, np.float64))
+    assert 1e-7 < nats.mean() < 1e-4  # the catalogue's promise; and it is not float32
+
+
 SETTINGS = {
     "plain": (1.0, 0, 1.0),
     "cold": (0.5, 0, 1.0),
@@ -144,7 +160,7 @@ def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
     assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("name", ["tiny_three_taps", "small"])
 def test_plain_draws_equal_those_of_the_reference_on_other_shapes(way, name):
     stack, state, cond, _ = problem(name)
@@ -171,10 +187,13 @@ def test_one_call_equals_many(way, name):
             state, codes = api.generate(stack, state, cond[:, part], periods=asked, **keywords)
             parts.append(np.asarray(codes))
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
-        np.testing.assert_array_equal(state.queues, whole_state.queues)
         np.testing.assert_array_equal(state.codes, whole_state.codes)
         np.testing.assert_array_equal(state.heard, whole_state.heard)
-        np.testing.assert_array_equal(state.errors, whole_state.errors)
+        # On the CPU, XLA compiles an interpreted kernel for each number of frames, and then
+        # rounds between a product and a sum, or does not.
+        rounding = 3e-7 if way["backend"].startswith("pallas") else 0
+        np.testing.assert_allclose(state.queues, whole_state.queues, rounding, rounding)
+        np.testing.assert_allclose(state.errors, whole_state.errors, rounding, rounding)
         assert int(state.time) == int(whole_state.time) == 12 * P
 
 

@@ -275,9 +275,10 @@ def test_the_error_level_follows_the_error():
     errors, levels, nothing = np.zeros((1, 3)), [], np.zeros(1)
     for t in range(6000):
         error = 0.1 if t < 2000 else 1e-3
-        told = Foretold(nothing, predictor.level(errors, nothing, 0.01, 256, np), nothing)
+        level = predictor.level(errors[:, 0], errors[:, 1], nothing, 0.01, 256, np)
+        told = Foretold(nothing, level, nothing)
         errors = predictor.updated(errors, told, np.full(1, error), np)
-        levels.append(predictor.level(errors, nothing, 0.01, 256, np)[0])
+        levels.append(predictor.level(errors[:, 0], errors[:, 1], nothing, 0.01, 256, np)[0])
     assert levels[1999] == pytest.approx(0.1, rel=1e-3)
     assert levels[-1] == pytest.approx(1e-3, rel=0.05)  # e^(-4000/256) of 0.3 * 0.1^2 is left
     assert levels[2100] < 0.07  # it has begun to forget

@@ -1,0 +1,143 @@
+"""Kernels compiled for a device that is not here: what can be known of them without one.
+
+Lowering takes any machine. Compiling takes the compiler of the device in a wheel:
+`jax-cuda13-pjrt` and `jax-cuda13-plugin` of the version of jax for a GPU, `libtpu` for a TPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import AbstractDevice, AbstractMesh, Mesh, NamedSharding, PartitionSpec
+
+from wavegen_kernels import cases, predictor
+from wavegen_kernels.accelerator import launch, padding
+from wavegen_kernels.generate import pallas_gpu, pallas_tpu
+from wavegen_kernels.weights import initial_state
+
+
+class Target(NamedTuple):
+    """A device to compile for."""
+
+    platform: str  # as jax names it when lowering
+    kind: str
+    cores: int
+    backend: ModuleType
+    vector_memory: int  # bytes; of a TPU
+
+
+# What XLA wants to know of an H100; an H200 differs in its memory alone.
+_H100 = """
+gpu_device_info {
+  threads_per_block_limit: 1024
+  threads_per_warp: 32
+  shared_memory_per_block: 49152
+  shared_memory_per_core: 233472
+  threads_per_core_limit: 2048
+  core_count: 132
+  fpus_per_core: 128
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  memory_bandwidth: 3352320000000
+  l2_cache_size: 52428800
+  clock_rate_ghz: 1.98
+  device_memory_size: 84978434048
+  shared_memory_per_block_optin: 232448
+  cuda_compute_capability { major: 9 minor: 0 }
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+}
+platform_name: "CUDA"
+dnn_version_info { major: 9 minor: 8 patch: 0 }
+runtime_version { major: 12 minor: 8 patch: 0 }
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
+TARGETS = {
+    "h100": Target("cuda", "NVIDIA H100 80GB HBM3", 132, pallas_gpu, 0),
+    "v5e": Target("tpu", "TPU v5 lite", 1, pallas_tpu, 2**27),
+}
+
+
+class Problem(NamedTuple):
+    """One call of a kernel's stretch, of random weights."""
+
+    case: cases.Case
+    batch: int
+    precision: str = "bfloat16"
+    tile: int | None = None  # None: what the backend takes for so many streams
+    frames: int = 2
+    hop_length: int = 128
+    filtered: bool = False
+    measured: bool = False
+    teacher: bool = False
+
+
+def lowered(name: str, problem: Problem, sharding: Any = None) -> Any:
+    """The stretch as the device's compiler takes it. Raises what Pallas raises where it cannot."""
+    target = TARGETS[name]
+    run, arguments = _stretch(target, problem)
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments
+    )
+    kind = "gpu" if target.platform == "cuda" else target.platform
+    device = AbstractDevice(device_kind=target.kind, num_cores=target.cores, platform=kind)
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+        traced = jax.jit(run).trace(*shapes)
+        return traced.lower(lowering_platforms=(target.platform,))
+
+
+def compiled(name: str, problem: Problem) -> Any:
+    """The stretch compiled for the device. Raises RuntimeError where its compiler is missing."""
+    devices = topology(name)
+    sharding = NamedSharding(Mesh(devices[:1], ("x",)), PartitionSpec())
+    return lowered(name, problem, sharding).compile()
+
+
+def topology(name: str) -> Any:
+    """Devices of that kind to compile for. Raises RuntimeError where the compiler is missing."""
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks the network else
+    options = {"topology_name": "v5e:2x2"}
+    if TARGETS[name].platform == "cuda":
+        options = {"topology_name": "h100", "topology": "1x1x1", "target_config": _H100}
+    try:
+        return topologies.get_topology_desc(platform=TARGETS[name].platform, **options).devices
+    except Exception as error:  # of many kinds: it depends on what of the compiler is missing
+        raise RuntimeError(f"the compiler for {name} is missing: {error}") from error
+
+
+def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tuple]:
+    """The function that a call compiles, and its arguments."""
+    case, B, F = problem.case, problem.batch, problem.frames
+    weights, backend = cases.weights(case), target.backend
+    if problem.tile is not None:
+        tile = problem.tile
+    elif backend is pallas_gpu:
+        tile = pallas_gpu.tile(B, problem.precision, target.cores)
+    else:
+        tile = pallas_tpu.tile(weights, B, problem.precision, target.vector_memory)
+    machine = launch.Machine(backend.run, backend.UNIT, tile)
+    plan = launch.plan(
+        weights, problem.hop_length, problem.filtered, problem.measured, teacher=problem.teacher
+    )
+    linear, periods, echo = weights.predictor, cases.periods(case, B, F), None
+    if linear is not None and periods is not None:
+        echo = predictor.echo(periods, linear.order, linear.window, linear.damping, np)
+    arguments = (
+        padding.net(weights, problem.precision, backend.UNIT),
+        initial_state(weights, B),
+        cases.conditioning(case, B, F),
+        np.ones((3, B, F), np.float32),
+        np.uint32(0),
+        np.zeros(B, np.uint32),
+        np.full((B, F * problem.hop_length), -1, np.int32),
+        echo,
+    )
+    return partial(launch.stretch, machine, plan, launch.shape(weights)), arguments

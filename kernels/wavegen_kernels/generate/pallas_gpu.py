@@ -1,0 +1,232 @@
+"""The GPU backend: one kernel makes all samples of a launch, a thread block for a tile of streams.
+
+It is compiled by Pallas' Triton lowering, which JAX 0.11 calls deprecated. Its successor, Mosaic
+GPU, lacks what this kernel is made of: products of fewer than 64 rows, running sums, gathers
+(kernels/README.md tells more). What has to change the day Triton goes stands in this file.
+
+Two regimes, by the number of streams. Few: a block for each stream, products as multiply and
+add in all its threads. Many: 16 streams and more to a block, products on the matrix units.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from wavegen_kernels import backends
+from wavegen_kernels.accelerator import launch, padding, sample
+from wavegen_kernels.accelerator.launch import Asked, Made, Moving
+from wavegen_kernels.accelerator.padding import Net
+from wavegen_kernels.accelerator.sample import Carry, Device, Inputs, Outputs, Plan, Tile
+from wavegen_kernels.weights import StackWeights, StepState
+
+Array = jax.Array
+Ref = Any
+
+UNIT = padding.Unit(16, powers=True)  # what the matrix units take at least; Triton wants powers
+# Streams on the matrix units. 64 overflow the registers; with float32, 32 compile for 20 s.
+TILES = (16, 32)
+WIDEST_BYTES = 512  # of a matrix' row: larger ones do not go into shared memory
+WARPS = 8
+FETCHED_AHEAD = 160 * 1024  # bytes of a layer's matrices that go into shared memory beforehand
+
+
+class State(NamedTuple):
+    """What a kernel changes in place."""
+
+    queues: Any  # [rows, B', R']
+    errors: Any  # [3, B', 1]; None without a predictor
+    heard: Any  # [B', N' + W + T]: the past, and room for what is made; likewise
+
+
+def generate(
+    weights: StackWeights, state: StepState, cond: Array, **asked: Any
+) -> tuple[StepState, Array, Array | None]:
+    """See wavegen_kernels.generate.api.generate_measured."""
+    return launch.generate(_machine(len(cond), asked["precision"]), weights, state, cond, **asked)
+
+
+def logits(
+    weights: StackWeights, state: StepState, cond: Array, codes: np.ndarray, **asked: Any
+) -> tuple[StepState, Array]:
+    """See wavegen_kernels.generate.api.logits."""
+    return launch.logits(
+        _machine(len(cond), asked["precision"]), weights, state, cond, codes, **asked
+    )
+
+
+def _machine(batch: int, precision: str) -> launch.Machine:
+    return launch.Machine(run, UNIT, tile(batch, precision, _cores()))
+
+
+def tile(batch: int, precision: str, cores: int) -> int:
+    """Streams to a thread block: one while there are cores for all, else what fills the cores."""
+    if batch <= cores:
+        return 1
+    if precision == "float32" or batch <= cores * TILES[0]:
+        return TILES[0]
+    return TILES[1]
+
+
+def _cores() -> int:
+    """Multiprocessors of the GPU."""
+    return getattr(jax.devices()[0], "core_count", 1)
+
+
+def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[Any, Any, Made]:
+    """One launch."""
+    (T, B), V = asked.forced.shape[:2], net.head2.shape[1]
+    taps, delays, heard = None, None, None
+    if asked.echo is not None:
+        N = UNIT.filled(asked.echo.taps.shape[-1])
+        missing = N - asked.echo.taps.shape[-1]
+        taps = jnp.pad(asked.echo.taps[..., ::-1], ((0, 0), (0, 0), (missing, 0)))
+        delays, heard = asked.echo.delay, jnp.pad(moving.heard, ((0, 0), (N, T)))
+    inputs = Inputs(
+        start=moving.start,
+        codes=moving.codes,
+        cond=asked.cond,
+        settings=asked.settings,
+        uniforms=asked.uniforms,
+        forced=asked.forced,
+        taps=taps,
+        delays=delays,
+    )
+    number = jax.ShapeDtypeStruct((T, B, 1), jnp.float32)
+    outputs = Outputs(
+        codes=None if plan.teacher else jax.ShapeDtypeStruct((T, B, 1), jnp.int32),
+        likelihood=number if plan.measured else None,
+        entropy=number if plan.measured else None,
+        logits=jax.ShapeDtypeStruct((T, B, V), jnp.float32) if plan.teacher else None,
+    )
+    made, state = _call(
+        plan, tile, net, inputs, outputs, State(moving.queues, moving.errors, heard)
+    )
+    codes = asked.forced if made.codes is None else made.codes
+    return state.queues, state.errors, Made(codes, *made[1:])
+
+
+def _call(
+    plan: Plan, tile: int, net: Net, inputs: Inputs, outputs: Outputs, state: State
+) -> tuple[Outputs, State]:
+    """The compiled kernel, called. `outputs` says what is wanted; the state is spent."""
+    of_tile = lambda tree: jax.tree.map(lambda x: _of_tile(x.shape, tile), tree)
+    in_specs = (
+        jax.tree.map(lambda x: _whole(x.shape), net),
+        of_tile(inputs)._replace(start=_whole(inputs.start.shape)),
+        of_tile(state),
+    )
+    first_in, first_out = len(jax.tree.leaves((net, inputs))), len(jax.tree.leaves(outputs))
+    in_place = {first_in + n: first_out + n for n in range(len(jax.tree.leaves(state)))}
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (outputs, state))
+
+    def kernel(net: Net, inputs: Inputs, _: State, outputs: Outputs, state: State) -> None:
+        _launched(plan, net, inputs, outputs, state)
+
+    layer = sum(x[0].size * x.dtype.itemsize for x in (net.gate, net.residual, net.skip))
+    stages = 2 if layer <= FETCHED_AHEAD else 1
+    with warnings.catch_warnings():  # this file's first paragraph
+        warnings.filterwarnings("ignore", "(?s).*Triton", DeprecationWarning)
+        return pl.pallas_call(
+            kernel,
+            grid=(inputs.forced.shape[1] // tile,),
+            in_specs=in_specs,
+            out_specs=of_tile((outputs, state)),
+            out_shape=shapes,
+            input_output_aliases=in_place,
+            compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=stages),
+            interpret=backends.interpreting(),
+            name="wavegen_gpu",
+        )(net, inputs, state)
+
+
+def _launched(plan: Plan, net: Net, inputs: Inputs, outputs: Outputs, state: State) -> None:
+    """What one thread block does: all frames of its tile of streams."""
+    tile = Tile(plan, _device(net.gate, inputs, state), net, inputs, outputs, state.queues)
+    carry = Carry(
+        codes=tuple(inputs.codes[k] for k in range(inputs.codes.shape[0])),
+        errors=() if state.errors is None else tuple(state.errors[n] for n in range(3)),
+        heard=None,
+    )
+
+    def frame(f: Array, carry: Carry) -> Carry:
+        first = f * plan.hop
+        return sample.frame(tile, carry, f, first, first)
+
+    carry = lax.fori_loop(0, inputs.cond.shape[0], frame, carry)
+    errors: Ref = state.errors
+    for n, error in enumerate(carry.errors):
+        errors[n] = error
+
+
+def _device(matrix: Ref, inputs: Inputs, state: State) -> Device:
+    def echo(_: None, f: Array, i: Array) -> Array:
+        """The samples that foretell sample i, weighed; they lie before it in `state.heard`."""
+        taps, delays = inputs.taps[f], inputs.delays[f]
+        first = _now(inputs, state, i) - delays - (taps.shape[1] - 1)  # [M, 1]
+        past = triton.load(state.heard.at[_down(first), first + _across(taps.shape[1])])
+        return jnp.sum(taps * past, axis=1, keepdims=True)
+
+    def hear(_: None, i: Array, sample: Array) -> None:
+        place = _now(inputs, state, i) + jnp.zeros(sample.shape, jnp.int32)
+        triton.store(state.heard.at[_down(sample), place], sample)
+
+    def put(ref: Ref, i: Array, column: Array) -> None:
+        ref[i] = column
+
+    return Device(
+        product=product,
+        widest=WIDEST_BYTES // matrix.dtype.itemsize,
+        embedded=_embedded,
+        running_sum=lambda x: jnp.cumsum(x, axis=1),
+        fence=(lambda: None) if backends.interpreting() else triton.debug_barrier,
+        column=lambda ref, i: ref[i],
+        put=put,
+        echo=echo,
+        hear=hear,
+    )
+
+
+def product(x: Array, matrix: Array) -> Array:
+    """Rounded as the matrix is, summed in float32."""
+    x = x.astype(matrix.dtype)
+    if x.shape[0] == 1:  # all threads multiply, none of the matrix units' 16 rows goes to waste
+        terms = x.reshape(-1, 1).astype(jnp.float32) * matrix.astype(jnp.float32)
+        return jnp.sum(terms, axis=0, keepdims=True)
+    exact = None if matrix.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
+    return jnp.dot(x, matrix, precision=exact, preferred_element_type=jnp.float32)
+
+
+def _embedded(embed: Ref, tap: int, code: Array) -> Array:
+    rows = triton.load(embed.at[tap, code, _across(embed.shape[2])])
+    return rows.astype(jnp.float32)
+
+
+def _now(inputs: Inputs, state: State, i: Array) -> Array:
+    """Where sample i goes to in `state.heard`: it ends with room for all of the launch."""
+    return i + (state.heard.shape[1] - inputs.forced.shape[0])
+
+
+def _across(count: int) -> Array:  # [1, count]
+    return lax.broadcasted_iota(jnp.int32, (1, count), 1)
+
+
+def _down(like: Array) -> Array:  # [M, 1]
+    return lax.broadcasted_iota(jnp.int32, (like.shape[0], 1), 0)
+
+
+def _whole(shape: tuple[int, ...]) -> pl.BlockSpec:
+    return pl.BlockSpec(shape, lambda b: (0,) * len(shape))
+
+
+def _of_tile(shape: tuple[int, ...], tile: int) -> pl.BlockSpec:
+    """The streams of a tile, which are the axis before the last."""
+    block = (*shape[:-2], tile, shape[-1])
+    return pl.BlockSpec(block, lambda b: (*(0,) * (len(shape) - 2), b, 0))

@@ -1,0 +1,12 @@
+"""What the tests of the kernels share."""
+
+import pytest
+
+from wavegen_kernels import backends
+
+
+@pytest.fixture
+def interpreted():
+    """Where the device of a Pallas kernel is missing, the kernel runs on the CPU."""
+    with backends.interpreted():
+        yield

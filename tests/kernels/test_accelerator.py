@@ -1,0 +1,207 @@
+"""The parts of the Pallas kernels by themselves, and what can be known of them without a device."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavegen_kernels import backends, cases, weights
+from wavegen_kernels.accelerator import draw, launch, numbers, padding
+from wavegen_kernels.bench import targets
+from wavegen_kernels.bench.targets import Problem
+from wavegen_kernels.generate import api, pallas_gpu, pallas_tpu, reference
+
+running_sum = lambda x: jnp.cumsum(x, axis=1)
+
+
+def drawn(logits, u, temperature=1.0, top_k=0, top_p=1.0):
+    column = lambda x: jnp.full((len(logits), 1), x, jnp.float32)
+    settings = (column(temperature), column(top_k), column(top_p))
+    u = jnp.asarray(u, jnp.float32)[:, None]
+    return np.asarray(draw.drawn(jnp.asarray(logits), u, *settings, True, running_sum))[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"),
+    [
+        (1, 0, 1),
+        (1, 1, 1),
+        (1, 3, 1),
+        (1, 16, 1),
+        (1, 99, 1),
+        (1, 0, 0.5),
+        (1, 0, 1e-6),
+        (0, 3, 0.5),
+    ],
+)
+def test_codes_are_kept_without_sorting_as_with_it_ties_included(temperature, top_k, top_p):
+    # Logits of whole eighths: many are exactly equal, of which the lower codes are kept.
+    rng = np.random.default_rng(top_k)
+    logits = (rng.integers(-16, 1, (200, 16)) / 8).astype(np.float32)
+    u = rng.random(200)
+    expected = [
+        reference.draw(row, x, temperature, top_k, top_p) for row, x in zip(logits, u, strict=True)
+    ]
+    found = drawn(logits, u, temperature, top_k, top_p)
+    # Where a sum of float32 falls on a boundary, the next code is as right; nowhere else.
+    assert np.mean(found != expected) < 0.01
+
+
+def test_a_code_is_drawn_from_any_logits():
+    cliff = np.full((1, 8), -80.0, np.float32)
+    cliff[0, 5] = 0
+    for logits in (np.zeros((1, 8), np.float32), cliff, cliff * 1e4, cliff - 1e3):
+        for u, top_p in itertools.product((0.0, 1 - 2.0**-24), (1.0, 1e-30, 1 - 1e-7)):
+            code = drawn(logits, [u], top_p=top_p)[0]
+            assert 0 <= code < 8
+            assert np.isfinite(logits[0, code])
+            if logits[0, 0] < -1e5:  # the others' probability is zero
+                assert code == 5
+
+
+def test_the_two_functions_of_our_own_are_those_of_numpy():
+    x = np.concatenate([np.linspace(-80, 3, 4001), np.geomspace(1e-9, 1, 500)]).astype(np.float32)
+    near = np.abs(np.expm1(x.astype(np.float64)))
+    off = np.abs(np.asarray(numbers.expm1(jnp.asarray(x))) - np.expm1(x.astype(np.float64)))
+    assert (off <= 4e-7 * near).all()  # two bits of a float32 and the series' rest
+    y = np.concatenate([x, -x, np.geomspace(1, 1e9, 100)]).astype(np.float32)
+    off = np.asarray(numbers.arcsinh(jnp.asarray(y))) - np.arcsinh(y.astype(np.float64))
+    # 2e-7 where the logarithm's argument is near 1; else a float32's rounding of what is asked.
+    assert (np.abs(off) <= 3e-7 + 2e-7 * np.abs(np.arcsinh(y))).all()
+
+
+@pytest.mark.parametrize("time", [0, 1, 5, 97, 2**32 - 3])
+@pytest.mark.parametrize("passed", [0, 1, 2, 3, 50])
+def test_queues_come_back_from_a_kernel_in_the_order_of_their_times(time, passed):
+    lengths = (1, 2, 4, 8)
+
+    def held(time):  # a state's queues where an activation is the time that it is of
+        rows = [
+            next(t for t in range(time - length, time) if t % length == row)
+            for length in lengths
+            for row in range(length)
+        ]
+        return np.array(rows, np.float64)
+
+    queues = launch.roomy(held(time), lengths, jnp.uint32(time))
+    queues, first = np.array(queues), 0
+    for length in lengths:  # what a kernel does to them
+        for i in range(passed):
+            queues[first + (length + i) % (length + 1)] = time + i
+        first += length + 1
+    after = (time + passed) % 2**32
+    found = np.asarray(launch.tight(queues, lengths, jnp.uint32(after), passed))
+    np.testing.assert_array_equal(found, held(time + passed))
+
+
+def test_channels_are_filled_up_with_what_changes_nothing():
+    case = cases.CASES["tiny_foretold"]
+    stack = cases.weights(case)
+    for unit, R, V in ((pallas_gpu.UNIT, 16, 64), (pallas_tpu.UNIT, 128, 128)):
+        net = padding.net(stack, "float32", unit)
+        assert net.gate.shape == (3, 2, 2, R, R)
+        assert net.head2.shape[1] == V
+        assert not net.gate[..., 8:, :].any()
+        assert not net.gate[..., 8:].any()
+        np.testing.assert_array_equal(net.gate[:, :, 1, :8, :8], stack.gate[..., 8:])
+        assert (net.head2_bias[0, 64:] < -1e29).all()
+        assert padding.net(stack, "float32", unit) is net  # made once
+        leaves = jax.tree.leaves(net)
+        assert padding.num_bytes(stack, "float32", unit) == sum(x.nbytes for x in leaves)
+
+
+def test_few_streams_take_a_block_each_and_many_the_matrix_units():
+    assert [pallas_gpu.tile(batch, "bfloat16", 132) for batch in (1, 132)] == [1, 1]
+    assert [pallas_gpu.tile(batch, "bfloat16", 132) for batch in (133, 2112)] == [16, 16]
+    assert pallas_gpu.tile(2113, "bfloat16", 132) == 32
+    assert pallas_gpu.tile(100_000, "float32", 132) == 16
+
+
+def test_a_tile_of_a_tpu_fits_its_memory_or_is_refused_before_anything_runs():
+    stack = cases.weights(cases.CASES["reference"])
+    tiles = [pallas_tpu.tile(stack, batch, "bfloat16", 2**27) for batch in (1, 8, 9, 1000)]
+    assert tiles == [8, 8, 16, 64]
+    assert pallas_tpu.tile(stack, 1000, "bfloat16", 40 * 2**20) == 16  # 1 MiB of queues each
+    with pytest.raises(backends.BackendUnavailable, match=r"want 21 MiB.* has 16; xla_scan"):
+        pallas_tpu.tile(stack, 1, "bfloat16", 2**24)
+
+
+@pytest.mark.parametrize(("name", "what"), [("pallas_gpu", "NVIDIA GPU"), ("pallas_tpu", "a TPU")])
+def test_without_its_device_a_kernel_says_what_it_needs(name, what):
+    if jax.default_backend() != "cpu":
+        pytest.skip("there is an accelerator here")
+    with pytest.raises(backends.BackendUnavailable, match=rf"{what}.* pip install 'jax\["):
+        backends.choose(name)
+    with pytest.raises(backends.BackendUnavailable, match="int8 is a precision of numba_cpu"):
+        backends.choose(name, "int8")
+    assert backends.choose("auto") == "numba_cpu"
+
+
+@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+def test_long_calls_are_cut_into_launches_of_the_same_samples(name, interpreted, monkeypatch):
+    stack = cases.weights(cases.CASES["tiny_periodic"])
+    cond, periods = (
+        each(cases.CASES["tiny_periodic"], 1, 6) for each in (cases.conditioning, cases.periods)
+    )
+    given = {"hop_length": 8, "seed": 1, "streams": [3], "periods": periods, "backend": name}
+    calls, block = [], jax.block_until_ready
+    _, whole = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
+    monkeypatch.setattr(launch, "LONGEST", 16)
+    monkeypatch.setattr(jax, "block_until_ready", lambda x: calls.append(0) or block(x))
+    _, parts = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
+    assert len(calls) == 3  # between them Ctrl-C is heard
+    np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+def test_what_fills_up_a_tile_is_not_heard(name, interpreted, monkeypatch):
+    """Streams that fill a tile come out of nothing that the others' numbers go through."""
+    monkeypatch.setattr(pallas_gpu, "_cores", lambda: 1)  # a tile of 16 for 3 streams
+    stack = cases.weights(cases.CASES["tiny_odd"])
+    cond = cases.conditioning(cases.CASES["tiny_odd"], 3, 2)
+    given = {"hop_length": 8, "seed": 1, "backend": name}
+    state, codes = api.generate(
+        stack, weights.initial_state(stack, 3), cond, streams=[3, 1, 2], **given
+    )
+    for b, stream in enumerate([3, 1, 2]):
+        alone, same = api.generate(
+            stack, weights.initial_state(stack, 1), cond[b : b + 1], streams=[stream], **given
+        )
+        np.testing.assert_array_equal(same[0], codes[b])
+        # One stream is multiplied otherwise than a tile; sums are rounded in another order.
+        np.testing.assert_allclose(alone.queues[:, 0], state.queues[:, b], atol=1e-5)
+
+
+PROBLEMS = {
+    "one": Problem(cases.CASES["reference"], 1),
+    "many": Problem(cases.CASES["reference"], 4096),
+    "exact": Problem(cases.CASES["reference"], 200, "float32"),
+    "big": Problem(cases.CASES["big"], 200),
+    "foretold": Problem(cases.CASES["foretold"], 200),
+    "filtered": Problem(cases.CASES["small"], 200, filtered=True, measured=True),
+    "teacher": Problem(cases.CASES["small"], 8, teacher=True),
+    "periodic": Problem(cases.CASES["tiny_periodic"], 8, "float32"),
+    "three_taps": Problem(cases.CASES["tiny_three_taps"], 200),
+}
+CALLS = {"h100": "__gpu$xla.gpu.triton", "v5e": "tpu_custom_call"}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_the_kernels_are_lowered_for_their_devices_anywhere(name, problem):
+    assert CALLS[name] in targets.lowered(name, problem).as_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_the_kernels_are_compiled_where_the_devices_compiler_is(name, problem):
+    try:
+        targets.topology(name)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    # Also finds what takes more shared or vector memory than there is.
+    memory = targets.compiled(name, problem).memory_analysis()
+    assert memory.argument_size_in_bytes > memory.output_size_in_bytes > 0
