@@ -92,18 +92,18 @@ def fit(
     into the unit circle ("bandwidth expansion"), so that no sound goes on by itself for long.
     """
     W = samples.shape[-1]
-    counts = xp.asarray(weights_of_samples(W) if weights is None else weights, samples.dtype)
-    energy = (samples * samples * _like(counts, samples)).sum(-1)
+    counts = _like(
+        xp.asarray(weights_of_samples(W) if weights is None else weights, samples.dtype), samples
+    )
+    least = least_energy(samples, counts)
     # The lattice that filters the samples, fed with a single 1, gives the coefficients too.
     pulse = xp.concatenate([xp.ones_like(samples[..., :1]), _zeros(xp, samples, order)], axis=-1)
 
     def stage(m: Any, lattice: tuple) -> tuple:
         ahead, behind, forth, back = lattice
-        behind, back = _delayed(xp, behind), _delayed(xp, back)
-        weight = _like(xp.where(xp.arange(W) > m, counts, 0), samples)
-        both = (weight * (ahead * ahead + behind * behind)).sum(-1) + 2 * NOISE * energy + TINY
-        k = (2 * (weight * ahead * behind).sum(-1) / both)[..., None]
-        return ahead - k * behind, behind - k * ahead, forth - k * back, back - k * forth
+        lattice = (ahead, _delayed(xp, behind), forth, _delayed(xp, back))
+        behind_too = _like(xp.arange(W), samples) > m
+        return reflected(lattice, xp.where(behind_too, counts, 0), least)
 
     lattice = (samples, samples, pulse, pulse)
     if xp is jnp:
@@ -113,6 +113,22 @@ def fit(
             lattice = stage(m, lattice)
     fading = xp.asarray(damping ** np.arange(1, order + 1), samples.dtype)
     return -lattice[2][..., 1:] * _like(fading, samples)
+
+
+def least_energy(samples: Array, counts: Array) -> Array:  # [..., W], like it -> [..., 1]
+    """What every stage's energy is taken to be more than; it keeps reflections below 1."""
+    return 2 * NOISE * (samples * samples * counts).sum(-1, keepdims=True) + TINY
+
+
+def reflected(lattice: tuple, counts: Array, least: Array) -> tuple:
+    """A stage of the lattice: what is left of the samples ahead and behind, and of the pulses.
+
+    The two behind come delayed by a sample; `counts` is zero where there is nothing behind.
+    """
+    ahead, behind, forth, back = lattice
+    both = (counts * (ahead * ahead + behind * behind)).sum(-1, keepdims=True) + least
+    k = 2 * (counts * ahead * behind).sum(-1, keepdims=True) / both
+    return ahead - k * behind, behind - k * ahead, forth - k * back, back - k * forth
 
 
 class Echo(NamedTuple):

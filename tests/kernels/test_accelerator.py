@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavegen_kernels import backends, cases, weights
+from wavegen_kernels import backends, cases, predictor, weights
 from wavegen_kernels.accelerator import draw, launch, numbers, padding
 from wavegen_kernels.bench import targets
 from wavegen_kernels.bench.targets import Problem
@@ -205,3 +205,26 @@ def test_the_kernels_are_compiled_where_the_devices_compiler_is(name, problem):
     # Also finds what takes more shared or vector memory than there is.
     memory = targets.compiled(name, problem).memory_analysis()
     assert memory.argument_size_in_bytes > memory.output_size_in_bytes > 0
+
+
+@pytest.mark.parametrize("backend", [pallas_gpu, pallas_tpu])
+def test_the_fit_inside_a_kernel_is_that_of_the_predictor(backend, interpreted):
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((8, 100)).astype(np.float32)
+    heard = np.cumsum(noise, axis=1) * np.geomspace(1e-4, 0.1, 8, dtype=np.float32)[:, None]
+    heard[0] = 0  # silence
+    found = np.asarray(backend.fit(jnp.asarray(heard), 20, 0.99))
+    expected = predictor.fit(heard.astype(np.float64), 20, 0.99, np)
+    assert not found[0].any()
+    # 20 stages of float32, each with a sum of 100 terms; coefficients are of order 1.
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_more_streams_than_the_memory_holds_are_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr(launch, "_memory", lambda: 2**30)
+    stack = cases.weights(cases.CASES["reference"])
+    machine = pallas_gpu._machine(10_000, "bfloat16")
+    words = r"'pallas_gpu'.* 10000 streams .* this device has 1.0; it holds 507 streams"
+    with pytest.raises(backends.BackendUnavailable, match=words):
+        launch._check_memory(machine, stack, 10_000)
+    launch._check_memory(machine, stack, 507)

@@ -21,7 +21,8 @@ from wavegen.music.score import Note, Score
 from wavegen.sampling import blocks, loop, sampler
 from wavegen.sampling import request as requests
 from wavegen.sampling.request import Draws
-from wavegen_kernels import random, weights
+from wavegen_kernels import backends, random, weights
+from wavegen_kernels.accelerator import launch
 from wavegen_kernels.generate import api
 
 # float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
@@ -194,14 +195,26 @@ def test_a_primer_comes_back_and_is_gone_on_from_as_if_it_had_been_drawn(name):
     assert np.any(codes[:, primer_length:] != free[:, primer_length:])
 
 
-@pytest.mark.parametrize("name", ["none", "all"])
-def test_backends_draw_the_same(name):
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [("none", "xla_scan"), ("all", "xla_scan"), ("all", "pallas_gpu"), ("none", "pallas_tpu")],
+)
+def test_backends_draw_the_same(name, backend):
     trained, draws = make(name), Draws(7, 0.7)
     request = dataclasses.replace(request_of(trained), forced=np.full((3, 5), 100, np.int32))
     codes = generate(trained, request, draws)
-    portable = generate(trained, request, draws, backend="xla_scan")
-    assert codes.shape == portable.shape == (3, FRAMES * 8)
-    assert_same_up_to_a_tie(trained, request, draws, portable, codes)
+    with backends.interpreted():
+        other = generate(trained, request, draws, backend=backend)
+    assert codes.shape == other.shape == (3, FRAMES * 8)
+    assert_same_up_to_a_tie(trained, request, draws, other, codes)
+
+
+def test_more_streams_than_a_device_holds_are_refused_in_words(monkeypatch):
+    monkeypatch.setattr(launch, "_memory", lambda: 2**12)
+    trained = make("none")
+    words = r"3 streams of this network want .* holds \d+ streams at once"
+    with backends.interpreted(), pytest.raises(BackendError, match=words):
+        generate(trained, request_of(trained), Draws(), backend="pallas_gpu")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

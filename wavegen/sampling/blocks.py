@@ -172,10 +172,10 @@ def _drawing(
             "precision": precision,
         }
         if not measures:
-            step, drawn = api.generate(stack, step, cond, **asked)
+            step, drawn = loop.run(api.generate, stack, step, cond, **asked)
             codes = np.asarray(drawn)
             return step, codes, (codes, _unmeasured(codes, measures=False))
-        step, drawn, found = api.generate_measured(stack, step, cond, **asked)
+        step, drawn, found = loop.run(api.generate_measured, stack, step, cond, **asked)
         codes, measured = np.asarray(drawn), np.array(found)
         if stretch.codes is not None:
             measured[stretch.codes >= 0] = np.nan
@@ -201,7 +201,8 @@ def logits(
         assert stretch.codes is not None
         rows = {}
         for name in precisions:
-            steps[name], rows[name] = api.logits(
+            steps[name], rows[name] = loop.run(
+                api.logits,
                 stack,
                 steps[name],
                 cond,

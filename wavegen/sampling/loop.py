@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from wavegen.errors import BackendError
 from wavegen.model import network
 from wavegen.model.conditioner import Carry
 from wavegen.model.network import Inputs, Trained
 from wavegen.sampling.request import Stretch
+from wavegen_kernels.backends import BackendUnavailable
 from wavegen_kernels.weights import StackWeights
 
 Array = Any  # a numpy array or a jax array
@@ -48,6 +50,14 @@ def export(trained: Trained, backend: str) -> StackWeights:
         stack = network.assemble(trained.graphdef, trained.params).wavenet.export()
         kept[on_host] = jax.tree.map(np.asarray if on_host else jnp.asarray, stack)
     return kept[on_host]
+
+
+def run(op: Callable[..., Any], *given: Any, **asked: Any) -> Any:
+    """A kernel's call. Raises BackendError for what it finds too large for its device."""
+    try:
+        return op(*given, **asked)
+    except BackendUnavailable as error:
+        raise BackendError(str(error)) from None
 
 
 def walk(

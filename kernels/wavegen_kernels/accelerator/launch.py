@@ -1,8 +1,8 @@
 """What stands around the kernels: states and settings laid out for them, launch after launch.
 
-A launch is one call of a kernel. It makes all samples up to the predictor's next fit, which XLA
-computes in between on the same device; without a fitted predictor it makes all frames of a
-stretch. Stretches are short, so that no launch takes long and the host can be interrupted.
+A launch is one call of a kernel. It makes all samples up to the predictor's next fit, which
+another kernel computes in between; without a fitted predictor it makes all frames of a stretch.
+Stretches are short, so that no launch takes long and the host can be interrupted.
 
 Letters as in padding.py.
 """
@@ -18,16 +18,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from wavegen_kernels import predictor, random
+from wavegen_kernels import random
 from wavegen_kernels.accelerator import padding
 from wavegen_kernels.accelerator.linear import Kind
 from wavegen_kernels.accelerator.padding import Net, Unit, filled
 from wavegen_kernels.accelerator.sample import Plan
+from wavegen_kernels.backends import BackendUnavailable
 from wavegen_kernels.predictor import Echo
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = Any  # a numpy array or a jax array
 
+# What a call takes beside the weights, in sizes of all queues filled up: as they come, as a kernel
+# wants them and as they go, and what XLA keeps in between. Compiled for an H100 it is 3.1, for a
+# TPU v5e 3.8.
+COPIES = 4
 # Samples of a stretch, at most: 3 s at 5000 samples a second, which is slow for a kernel.
 LONGEST = 16_384
 
@@ -71,7 +76,9 @@ Kernel = Callable[[Net, Plan, int, Moving, Asked], tuple[Any, Any, Made]]
 class Machine(NamedTuple):
     """A kernel, and how it wants its arrays."""
 
+    name: str  # of the backend
     kernel: Kernel
+    fit: Callable[[Any, int, float], Any]  # samples [B', W], order, damping -> coefficients [B', N]
     unit: Unit  # of channels
     tile: int  # of streams
 
@@ -162,6 +169,7 @@ def _run(
     echo: Echo | None,  # of [B, F]
 ) -> tuple[StepState, Made]:
     """The state after all frames and all that was made, stretch after stretch."""
+    _check_memory(machine, weights, len(streams))
     net = padding.net(weights, precision, machine.unit)
     F = cond.shape[1]
     hop, made = forced.shape[1] // F, []
@@ -185,6 +193,25 @@ def _run(
         jax.block_until_ready(each)  # where Ctrl-C is heard
         made.append(each)
     return state, made[0] if len(made) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *made)
+
+
+def _check_memory(machine: Machine, weights: StackWeights, batch: int) -> None:
+    """Raises BackendUnavailable for more streams than the device has memory for."""
+    rows = sum(weights.queue_lengths) + len(weights.dilations)
+    each = 4 * COPIES * rows * machine.unit.filled(weights.residual_channels)
+    there = _memory()
+    if there is not None and each * batch > there:
+        raise BackendUnavailable(
+            machine.name,
+            f"{batch} streams of this network want {each * batch / 2**30:.1f} GiB, this device has "
+            f"{there / 2**30:.1f}; it holds {there // each} streams at once",
+        )
+
+
+def _memory() -> int | None:
+    """Bytes that jax may use of the device; None where it does not say."""
+    stats = jax.devices()[0].memory_stats()
+    return stats and stats.get("bytes_limit")
 
 
 def shape(weights: StackWeights) -> Stack:
@@ -238,7 +265,7 @@ def stretch(
     )
     launch = partial(_launch, machine, plan, stack, net._replace(gate_bias=None))
     if stack.refit:
-        moving, made = _refitted(launch, stack, moving, asked)
+        moving, made = _refitted(launch, machine, stack, moving, asked)
     else:
         moving, made = launch(moving, asked)
     made = jax.tree.map(lambda x: x[:, :B], made)
@@ -280,6 +307,7 @@ def _launch(
 
 def _refitted(
     launch: Callable[[Moving, Asked], tuple[Moving, Made]],
+    machine: Machine,
     stack: Stack,
     moving: Moving,
     asked: Asked,
@@ -293,7 +321,7 @@ def _refitted(
     )
 
     def turn(moving: Moving, inputs: tuple) -> tuple[Moving, Made]:
-        fitted = predictor.fit(moving.heard, stack.order, stack.damping, jnp)
+        fitted = machine.fit(moving.heard, stack.order, stack.damping)
         echo = Echo(jnp.ones((1, len(fitted), 1), jnp.int32), fitted[None])
         return launch(moving, Asked(echo, *inputs))
 

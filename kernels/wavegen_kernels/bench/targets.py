@@ -1,7 +1,8 @@
 """Kernels compiled for a device that is not here: what can be known of them without one.
 
 Lowering takes any machine. Compiling takes the compiler of the device in a wheel:
-`jax-cuda13-pjrt` and `jax-cuda13-plugin` of the version of jax for a GPU, `libtpu` for a TPU.
+`jax-cuda13-pjrt` and `jax-cuda13-plugin` of the version of jax for a GPU, `libtpu` for a TPU. On
+a machine that has no such device, set JAX_PLATFORMS=cpu: jax drops a compiler without a device.
 """
 
 from __future__ import annotations
@@ -104,13 +105,15 @@ def compiled(name: str, problem: Problem) -> Any:
 def topology(name: str) -> Any:
     """Devices of that kind to compile for. Raises RuntimeError where the compiler is missing."""
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks the network else
+    jax.devices()  # looks for compilers, too
     options = {"topology_name": "v5e:2x2"}
     if TARGETS[name].platform == "cuda":
         options = {"topology_name": "h100", "topology": "1x1x1", "target_config": _H100}
     try:
         return topologies.get_topology_desc(platform=TARGETS[name].platform, **options).devices
     except Exception as error:  # of many kinds: it depends on what of the compiler is missing
-        raise RuntimeError(f"the compiler for {name} is missing: {error}") from error
+        advice = "install it, and set JAX_PLATFORMS=cpu"
+        raise RuntimeError(f"no compiler for {name} is found ({error}); {advice}") from error
 
 
 def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tuple]:
@@ -123,7 +126,7 @@ def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tupl
         tile = pallas_gpu.tile(B, problem.precision, target.cores)
     else:
         tile = pallas_tpu.tile(weights, B, problem.precision, target.vector_memory)
-    machine = launch.Machine(backend.run, backend.UNIT, tile)
+    machine = launch.Machine(backend.NAME, backend.run, backend.fit, backend.UNIT, tile)
     plan = launch.plan(
         weights, problem.hop_length, problem.filtered, problem.measured, teacher=problem.teacher
     )

@@ -11,6 +11,8 @@ add in all its threads. Many: 16 streams and more to a block, products on the ma
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +23,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from wavegen_kernels import backends
-from wavegen_kernels.accelerator import launch, padding, sample
+from wavegen_kernels.accelerator import fitting, launch, padding, sample
 from wavegen_kernels.accelerator.launch import Asked, Made, Moving
 from wavegen_kernels.accelerator.padding import Net
 from wavegen_kernels.accelerator.sample import Carry, Device, Inputs, Outputs, Plan, Tile
@@ -30,11 +32,12 @@ from wavegen_kernels.weights import StackWeights, StepState
 Array = jax.Array
 Ref = Any
 
+NAME = "pallas_gpu"
 UNIT = padding.Unit(16, powers=True)  # what the matrix units take at least; Triton wants powers
 # Streams on the matrix units. 64 overflow the registers; with float32, 32 compile for 20 s.
 TILES = (16, 32)
 WIDEST_BYTES = 512  # of a matrix' row: larger ones do not go into shared memory
-WARPS = 8
+WARPS, FIT_WARPS = 8, 4
 FETCHED_AHEAD = 160 * 1024  # bytes of a layer's matrices that go into shared memory beforehand
 
 
@@ -63,7 +66,7 @@ def logits(
 
 
 def _machine(batch: int, precision: str) -> launch.Machine:
-    return launch.Machine(run, UNIT, tile(batch, precision, _cores()))
+    return launch.Machine(NAME, run, fit, UNIT, tile(batch, precision, _cores()))
 
 
 def tile(batch: int, precision: str, cores: int) -> int:
@@ -78,6 +81,38 @@ def tile(batch: int, precision: str, cores: int) -> int:
 def _cores() -> int:
     """Multiprocessors of the GPU."""
     return getattr(jax.devices()[0], "core_count", 1)
+
+
+def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
+    """The predictor's coefficients, a thread block for each stream; see accelerator.fitting."""
+    samples, counts, fading = fitting.laid_out(heard, order, damping, UNIT)
+    (B, size), room = samples.shape, fading.shape[1]
+
+    def kernel(samples: Ref, counts: Ref, fading: Ref, fitted: Ref, *rooms: Ref) -> None:
+        def delayed(m: Array, *values: Array) -> tuple[Array, ...]:
+            """By way of memory: threads hand values on. Two rooms by turns spare a barrier."""
+            turn = lax.rem(m, 2)
+            for ref, x in zip(rooms, values, strict=True):
+                ref[turn] = x
+            fence()
+            return tuple(_later(ref, turn, x.shape) for ref, x in zip(rooms, values, strict=True))
+
+        given = (samples[...], counts[...], fading[...], heard.shape[1], order)
+        fitted[...] = fitting.coefficients(*given, delayed)
+
+    shapes = [(B, room), (2, B, size), (2, B, room)]
+    with _no_warning():
+        fitted, *_ = pl.pallas_call(
+            kernel,
+            grid=(B,),
+            in_specs=[_of_tile(samples.shape, 1), _whole(counts.shape), _whole(fading.shape)],
+            out_specs=[_of_tile(shape, 1) for shape in shapes],
+            out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+            compiler_params=triton.CompilerParams(num_warps=FIT_WARPS, num_stages=1),
+            interpret=backends.interpreting(),
+            name="wavegen_gpu_fit",
+        )(samples, counts, fading)
+    return fitted[:, 1 : order + 1]
 
 
 def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[Any, Any, Made]:
@@ -132,8 +167,7 @@ def _call(
 
     layer = sum(x[0].size * x.dtype.itemsize for x in (net.gate, net.residual, net.skip))
     stages = 2 if layer <= FETCHED_AHEAD else 1
-    with warnings.catch_warnings():  # this file's first paragraph
-        warnings.filterwarnings("ignore", "(?s).*Triton", DeprecationWarning)
+    with _no_warning():
         return pl.pallas_call(
             kernel,
             grid=(inputs.forced.shape[1] // tile,),
@@ -186,12 +220,18 @@ def _device(matrix: Ref, inputs: Inputs, state: State) -> Device:
         widest=WIDEST_BYTES // matrix.dtype.itemsize,
         embedded=_embedded,
         running_sum=lambda x: jnp.cumsum(x, axis=1),
-        fence=(lambda: None) if backends.interpreting() else triton.debug_barrier,
+        fence=fence,
         column=lambda ref, i: ref[i],
         put=put,
         echo=echo,
         hear=hear,
     )
+
+
+def fence() -> None:
+    """What any thread of the block wrote before it, all its threads see after it."""
+    if not backends.interpreting():
+        triton.debug_barrier()
 
 
 def product(x: Array, matrix: Array) -> Array:
@@ -209,6 +249,13 @@ def _embedded(embed: Ref, tap: int, code: Array) -> Array:
     return rows.astype(jnp.float32)
 
 
+def _later(ref: Ref, turn: Array, shape: tuple[int, ...]) -> Array:
+    """What lies in a room, each one later; a zero comes first."""
+    ago = _across(shape[1]) - 1
+    place = ref.at[turn, lax.broadcasted_iota(jnp.int32, (shape[0], 1), 0), ago]
+    return triton.load(place, mask=ago >= 0, other=0.0)
+
+
 def _now(inputs: Inputs, state: State, i: Array) -> Array:
     """Where sample i goes to in `state.heard`: it ends with room for all of the launch."""
     return i + (state.heard.shape[1] - inputs.forced.shape[0])
@@ -220,6 +267,14 @@ def _across(count: int) -> Array:  # [1, count]
 
 def _down(like: Array) -> Array:  # [M, 1]
     return lax.broadcasted_iota(jnp.int32, (like.shape[0], 1), 0)
+
+
+@contextmanager
+def _no_warning() -> Iterator[None]:
+    """Of what this file's first paragraph says."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*Triton", DeprecationWarning)
+        yield
 
 
 def _whole(shape: tuple[int, ...]) -> pl.BlockSpec:

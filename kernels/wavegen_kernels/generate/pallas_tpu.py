@@ -17,7 +17,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu
 
 from wavegen_kernels import backends
-from wavegen_kernels.accelerator import launch, padding, sample
+from wavegen_kernels.accelerator import fitting, launch, padding, sample
 from wavegen_kernels.accelerator.launch import Asked, Made, Moving
 from wavegen_kernels.accelerator.padding import LANES, Net
 from wavegen_kernels.accelerator.sample import Carry, Device, Inputs, Outputs, Plan, Tile
@@ -26,6 +26,7 @@ from wavegen_kernels.weights import StackWeights, StepState
 Array = jax.Array
 Ref = Any
 
+NAME = "pallas_tpu"
 UNIT = padding.Unit(LANES, powers=False)
 SUBLANES = 8
 LARGEST_TILE = 64  # of streams
@@ -65,7 +66,7 @@ def logits(
 
 
 def _machine(weights: StackWeights, batch: int, precision: str) -> launch.Machine:
-    return launch.Machine(run, UNIT, tile(weights, batch, precision, _vector_memory()))
+    return launch.Machine(NAME, run, fit, UNIT, tile(weights, batch, precision, _vector_memory()))
 
 
 def tile(weights: StackWeights, batch: int, precision: str, vector_memory: int) -> int:
@@ -77,7 +78,7 @@ def tile(weights: StackWeights, batch: int, precision: str, vector_memory: int) 
     if streams < SUBLANES:
         needed = (fixed + 4 * rows * R * SUBLANES) / FILLED / 2**20
         raise backends.BackendUnavailable(
-            "pallas_tpu",
+            NAME,
             f"weights and queues of this network want {needed:.0f} MiB of vector memory, this TPU "
             f"has {vector_memory / 2**20:.0f}; xla_scan needs none of it",
         )
@@ -87,6 +88,33 @@ def tile(weights: StackWeights, batch: int, precision: str, vector_memory: int) 
 def _vector_memory() -> int:
     """Bytes that a core of this TPU has."""
     return 2**27 if backends.interpreting() else tpu.get_tpu_info().vmem_capacity_bytes
+
+
+def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
+    """The predictor's coefficients, of 8 streams at a time; see accelerator.fitting."""
+    given = fitting.laid_out(heard, order, damping, UNIT)
+    (B, size), room = given[0].shape, given[2].shape[1]
+
+    def delayed(_: Array, *values: Array) -> tuple[Array, ...]:
+        return tuple(jnp.where(_lanes(x) == 0, 0.0, tpu.roll(x, 1, 1)) for x in values)
+
+    def kernel(samples: Ref, counts: Ref, fading: Ref, fitted: Ref) -> None:
+        values = (samples[...], counts[...], fading[...], heard.shape[1], order)
+        fitted[...] = fitting.coefficients(*values, delayed)
+
+    once = lambda last: pl.BlockSpec((1, last), lambda b: (0, 0))
+    of_tile = lambda last: pl.BlockSpec((SUBLANES, last), lambda b: (b, 0))
+    fitted = pl.pallas_call(
+        kernel,
+        grid=(B // SUBLANES,),
+        in_specs=[of_tile(size), once(size), once(room)],
+        out_specs=of_tile(room),
+        out_shape=jax.ShapeDtypeStruct((B, room), jnp.float32),
+        compiler_params=tpu.CompilerParams(dimension_semantics=("parallel",)),
+        interpret=backends.interpreting(),
+        name="wavegen_tpu_fit",
+    )(*given)
+    return fitted[:, 1 : order + 1]
 
 
 def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[Any, Any, Made]:

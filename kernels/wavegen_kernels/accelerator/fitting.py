@@ -1,0 +1,65 @@
+"""The predictor's fit inside a kernel: all stages of the lattice without leaving the chip.
+
+XLA makes several launches of every stage and reads and writes the window's samples in each; for
+an order of 128 that takes longer than the samples from fit to fit. The mathematics is that of
+`predictor.fit`.
+
+M streams of a tile, W' samples of the window and N' >= N + 1 coefficients, filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from wavegen_kernels import predictor
+from wavegen_kernels.accelerator.padding import Unit
+
+Array = jax.Array
+# Samples and pulses of stage m -> the same, each one later; a zero comes first.
+Delayed = Callable[[Array, Array, Array], tuple[Array, Array]]
+
+
+def laid_out(
+    heard: Array,  # [B', W]
+    order: int,
+    damping: float,
+    unit: Unit,
+) -> tuple[Array, Array, Array]:  # [B', W'], [1, W'], [1, N']
+    """The samples, what each counts, and what each coefficient is multiplied with at the end."""
+    W = heard.shape[1]
+    size = unit.filled(W)
+    counts = np.zeros((1, size), np.float32)
+    counts[0, size - W :] = predictor.weights_of_samples(W)
+    fading = np.zeros((1, unit.filled(order + 1)), np.float32)
+    fading[0, 1 : order + 1] = -(damping ** np.arange(1, order + 1))
+    return jnp.pad(heard, ((0, 0), (size - W, 0))), jnp.asarray(counts), jnp.asarray(fading)
+
+
+def coefficients(
+    samples: Array,  # [M, W']
+    counts: Array,  # [1, W']
+    fading: Array,  # [1, N']
+    window: int,
+    order: int,
+    delayed: Delayed,
+) -> Array:  # [M, N'], of which the first is nothing
+    """The coefficients a[k-1] at place k, as `predictor.fit` gives them."""
+    least = predictor.least_energy(samples, counts)
+    ago = lax.broadcasted_iota(jnp.int32, counts.shape, 1) - (counts.shape[1] - window)
+    pulse = jnp.where(lax.broadcasted_iota(jnp.int32, fading.shape, 1) == 0, 1.0, 0.0)
+    pulse = pulse + jnp.zeros((samples.shape[0], 1), jnp.float32)
+
+    def stage(m: Array, lattice: tuple) -> tuple:
+        ahead, behind, forth, back = lattice
+        behind, back = delayed(m, behind, back)
+        return predictor.reflected(
+            (ahead, behind, forth, back), jnp.where(ago > m, counts, 0.0), least
+        )
+
+    lattice = lax.fori_loop(0, order, stage, (samples, samples, pulse, pulse))
+    return lattice[2] * fading
