@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wavegen_kernels import backends, cases, predictor, weights
-from wavegen_kernels.accelerator import draw, launch, numbers, padding
+from wavegen_kernels.accelerator import draw, launch, numbers, padding, queues
 from wavegen_kernels.bench import targets
 from wavegen_kernels.bench.targets import Problem
 from wavegen_kernels.generate import api, pallas_gpu, pallas_tpu, reference
@@ -85,14 +85,14 @@ def test_queues_come_back_from_a_kernel_in_the_order_of_their_times(time, passed
         ]
         return np.array(rows, np.float64)
 
-    queues = launch.roomy(held(time), lengths, jnp.uint32(time))
-    queues, first = np.array(queues), 0
+    rows = queues.roomy(held(time), lengths, jnp.uint32(time))
+    rows, first = np.array(rows), 0
     for length in lengths:  # what a kernel does to them
         for i in range(passed):
-            queues[first + (length + i) % (length + 1)] = time + i
+            rows[first + (length + i) % (length + 1)] = time + i
         first += length + 1
     after = (time + passed) % 2**32
-    found = np.asarray(launch.tight(queues, lengths, jnp.uint32(after), passed))
+    found = np.asarray(queues.tight(rows, lengths, jnp.uint32(after), passed))
     np.testing.assert_array_equal(found, held(time + passed))
 
 

@@ -21,7 +21,7 @@ from wavegen_kernels.accelerator.padding import Unit
 
 Array = jax.Array
 # Samples and pulses of stage m -> the same, each one later; a zero comes first.
-Delayed = Callable[[Array, Array, Array], tuple[Array, Array]]
+Delayed = Callable[[Array, Array, Array], tuple[Array, ...]]
 
 
 def laid_out(

@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from wavegen_kernels import random
-from wavegen_kernels.accelerator import padding
+from wavegen_kernels.accelerator import padding, queues
 from wavegen_kernels.accelerator.linear import Kind
 from wavegen_kernels.accelerator.padding import Net, Unit, filled
 from wavegen_kernels.accelerator.sample import Plan
@@ -43,7 +43,7 @@ class Moving(NamedTuple):
     Spent by a launch.
     """
 
-    queues: Any  # [rows, B', R'], see `roomy`
+    queues: Any  # [rows, B', R'], see queues.roomy
     start: Any  # int32 [L]: row of each queue that the first sample goes to
     codes: Any  # int32 [K, B', 1]
     errors: Any  # [3, B', 1]; of a predictor, None without
@@ -249,7 +249,7 @@ def stretch(
     cond = jnp.moveaxis(cond.reshape(*cond.shape[:3], 2, R), 0, 3)  # [F, L, 2, B, R]
     moving = Moving(
         queues=filled(
-            roomy(state.queues, stack.queue_lengths, state.time), (all_streams, channels)
+            queues.roomy(state.queues, stack.queue_lengths, state.time), (all_streams, channels)
         ),
         start=jnp.asarray(stack.queue_lengths, jnp.int32),
         codes=whole(state.codes[..., None]),
@@ -275,7 +275,7 @@ def stretch(
     after = StepState(
         time=time,
         codes=moving.codes[:, :B, 0],
-        queues=tight(moving.queues[:, :B, :R], stack.queue_lengths, time, T),
+        queues=queues.tight(moving.queues[:, :B, :R], stack.queue_lengths, time, T),
         heard=moving.heard[:B] if plan.predictor else state.heard,
         errors=moving.errors[:, :B, 0].T if plan.predictor else state.errors,
     )
@@ -289,14 +289,14 @@ def _launch(
     machine: Machine, plan: Plan, stack: Stack, net: Net, moving: Moving, asked: Asked
 ) -> tuple[Moving, Made]:
     """The kernel's call, and what the next one is to be handed."""
-    queues, errors, made = machine.kernel(net, plan, machine.tile, moving, asked)
+    rows, errors, made = machine.kernel(net, plan, machine.tile, moving, asked)
     T, K = len(made.codes), len(moving.codes)
     heard = moving.heard
     if heard is not None:
         sounds = jnp.asarray(amplitudes(stack.n_codes), jnp.float32)[made.codes[..., 0].T]
         heard = jnp.concatenate([heard, sounds], axis=1)[:, T:]
     moving = Moving(
-        queues=queues,
+        queues=rows,
         start=(moving.start + T) % (np.array(stack.queue_lengths, np.int32) + 1),
         codes=jnp.concatenate([made.codes[::-1][:K], moving.codes])[:K],
         errors=errors,
@@ -327,29 +327,3 @@ def _refitted(
 
     moving, made = lax.scan(turn, moving, (cond, settings, uniforms, forced))
     return moving, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made)
-
-
-def roomy(queues: Array, lengths: tuple[int, ...], time: Array) -> Array:
-    """Queues in order of time, and of one row more each, which the next activation goes to.
-
-    So a kernel writes a row that none of its threads is still reading, and a layer needs no
-    barrier, which the GPU's compiler would not fetch the next layer's weights across.
-    """
-    found, first = [], 0
-    for length in lengths:
-        oldest = (time % jnp.uint32(length)).astype(jnp.int32)
-        ago = np.minimum(np.arange(length + 1), length - 1)  # there is nothing in the new row yet
-        found.append(first + (oldest + ago) % length)
-        first += length
-    return queues[jnp.concatenate(found)]
-
-
-def tight(queues: Array, lengths: tuple[int, ...], time: Array, passed: int) -> Array:
-    """The queues as a state at `time` holds them, so many samples after they were made roomy."""
-    found, first = [], 0
-    for length in lengths:
-        newest = (time % jnp.uint32(length)).astype(jnp.int32) + length - 1
-        ago = (newest - np.arange(length)) % length
-        found.append(first + (passed + length - 1 - ago) % (length + 1))
-        first += length + 1
-    return queues[jnp.concatenate(found)]

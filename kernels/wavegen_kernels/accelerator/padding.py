@@ -90,7 +90,7 @@ def _made(weights: StackWeights, dtype: Any, unit: Unit) -> Net:
     K, V, R = np.shape(w.embed)
     L, S, H = len(w.dilations), w.skip.shape[2], w.head1.shape[1]
     R_, S_, H_, V_ = full(R), full(S), full(H), full(V)
-    rows = np.array(w.queue_lengths) + 1  # see launch.roomy
+    rows = np.array(w.queue_lengths) + 1  # see queues.roomy
 
     def matrix(x: Array, *sizes: int) -> jax.Array:
         return filled(jnp.asarray(x), sizes).astype(dtype)

@@ -86,7 +86,7 @@ class Tile(NamedTuple):
     net: Net  # references
     inputs: Inputs
     outputs: Outputs
-    queues: Ref  # [rows, M, R']: read and written; see launch.roomy
+    queues: Ref  # [rows, M, R']: read and written; see queues.roomy
 
 
 def frame(

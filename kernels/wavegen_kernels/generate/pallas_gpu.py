@@ -1,7 +1,7 @@
 """The GPU backend: one kernel makes all samples of a launch, a thread block for a tile of streams.
 
 It is compiled by Pallas' Triton lowering, which JAX 0.11 calls deprecated. Its successor, Mosaic
-GPU, lacks what this kernel is made of: products of fewer than 64 rows, running sums, gathers
+GPU, lacks what this kernel is made of: running sums, and reading by an array of indices
 (kernels/README.md tells more). What has to change the day Triton goes stands in this file.
 
 Two regimes, by the number of streams. Few: a block for each stream, products as multiply and
@@ -211,6 +211,7 @@ def _device(matrix: Ref, inputs: Inputs, state: State) -> Device:
     def hear(_: None, i: Array, sample: Array) -> None:
         place = _now(inputs, state, i) + jnp.zeros(sample.shape, jnp.int32)
         triton.store(state.heard.at[_down(sample), place], sample)
+        fence()  # the next sample's echo reads it
 
     def put(ref: Ref, i: Array, column: Array) -> None:
         ref[i] = column
