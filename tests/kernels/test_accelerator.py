@@ -139,8 +139,11 @@ def test_without_its_device_a_kernel_says_what_it_needs(name, what):
     assert backends.choose("auto") == "numba_cpu"
 
 
+@pytest.mark.parametrize(("bound", "size"), [("LONGEST", 16), ("MOST", 23)])
 @pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
-def test_long_calls_are_cut_into_launches_of_the_same_samples(name, interpreted, monkeypatch):
+def test_long_calls_are_cut_into_launches_of_the_same_samples(
+    name, bound, size, interpreted, monkeypatch
+):
     stack = cases.weights(cases.CASES["tiny_periodic"])
     cond, periods = (
         each(cases.CASES["tiny_periodic"], 1, 6) for each in (cases.conditioning, cases.periods)
@@ -148,7 +151,7 @@ def test_long_calls_are_cut_into_launches_of_the_same_samples(name, interpreted,
     given = {"hop_length": 8, "seed": 1, "streams": [3], "periods": periods, "backend": name}
     calls, block = [], jax.block_until_ready
     _, whole = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
-    monkeypatch.setattr(launch, "LONGEST", 16)
+    monkeypatch.setattr(launch, bound, size)
     monkeypatch.setattr(jax, "block_until_ready", lambda x: calls.append(0) or block(x))
     _, parts = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
     assert len(calls) == 3  # between them Ctrl-C is heard
@@ -228,3 +231,18 @@ def test_more_streams_than_the_memory_holds_are_refused_before_anything_runs(mon
     with pytest.raises(backends.BackendUnavailable, match=words):
         launch._check_memory(machine, stack, 10_000)
     launch._check_memory(machine, stack, 507)
+
+
+@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+def test_a_queues_new_row_is_written_before_it_is_read(name, interpreted, monkeypatch):
+    stack = cases.weights(cases.CASES["tiny_three_taps"])
+    cond = cases.conditioning(cases.CASES["tiny_three_taps"], 2, 3)
+    given = {"hop_length": 7, "seed": 1, "streams": [1, 2], "backend": name}
+    _, expected = api.generate(stack, weights.initial_state(stack, 2), cond, **given)
+    new = np.cumsum(np.array(stack.queue_lengths) + 1) - 1
+    roomy = queues.roomy
+    monkeypatch.setattr(queues, "roomy", lambda *x: roomy(*x).at[new].set(np.nan))
+    state = weights.initial_state(stack, 2)  # another program, so that it is compiled anew
+    state, codes, _ = api.generate_measured(stack, state, cond, **given)
+    np.testing.assert_array_equal(codes, expected)
+    assert np.isfinite(state.queues).all()

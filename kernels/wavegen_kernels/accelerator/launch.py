@@ -33,8 +33,9 @@ Array = Any  # a numpy array or a jax array
 # wants them and as they go, and what XLA keeps in between. Compiled for an H100 it is 3.1, for a
 # TPU v5e 3.8.
 COPIES = 4
-# Samples of a stretch, at most: 3 s at 5000 samples a second, which is slow for a kernel.
-LONGEST = 16_384
+# A stretch takes some seconds at most: so many samples at 5000 a second, which is slow for a
+# kernel, and so many of all streams at 10 million a second.
+LONGEST, MOST = 2**14, 2**25
 
 
 class Moving(NamedTuple):
@@ -173,7 +174,7 @@ def _run(
     net = padding.net(weights, precision, machine.unit)
     F = cond.shape[1]
     hop, made = forced.shape[1] // F, []
-    frames = max(1, LONGEST // hop)
+    frames = max(1, min(LONGEST, MOST // len(streams)) // hop)
     for first in range(0, F, frames):
         here = slice(first, first + frames)
         part = None if echo is None else Echo(echo.delay[:, here], echo.taps[:, here])
