@@ -45,7 +45,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--case", dest="names", **several, help=f"several may be given ({usual})")
     parser.add_argument("--backend", dest="backends", **several, help="(all but reference)")
     parser.add_argument("--precision", dest="precisions", **several, help="(all)")
-    parser.add_argument("--batch", dest="batches", type=_count, **several, help="(1, 8, 32)")
+    batches = "(1, 8, 32; on accelerators up to 8192)"
+    parser.add_argument("--batch", dest="batches", type=_count, **several, help=batches)
     parser.add_argument("--repeats", type=_count, default=sampling.REPEATS, help="that count")
     parser.add_argument("--seconds", type=float, default=sampling.SECONDS, help="of a repeat")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without PyTorch")

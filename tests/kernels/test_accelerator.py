@@ -161,7 +161,7 @@ def test_long_calls_are_cut_into_launches_of_the_same_samples(
 @pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
 def test_what_fills_up_a_tile_is_not_heard(name, interpreted, monkeypatch):
     """Streams that fill a tile come out of nothing that the others' numbers go through."""
-    monkeypatch.setattr(pallas_gpu, "_cores", lambda: 1)  # a tile of 16 for 3 streams
+    monkeypatch.setattr(pallas_gpu, "cores", lambda: 1)  # a tile of 16 for 3 streams
     stack = cases.weights(cases.CASES["tiny_odd"])
     cond = cases.conditioning(cases.CASES["tiny_odd"], 3, 2)
     given = {"hop_length": 8, "seed": 1, "backend": name}

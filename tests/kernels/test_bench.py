@@ -1,30 +1,51 @@
 import json
 import math
+import os
+import runpy
 import subprocess
 import sys
+import weakref
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
+from jax.profiler import ProfileData
 
 from wavegen_kernels import backends, cases
-from wavegen_kernels.bench import contenders, limits, proof, sampling, table
+from wavegen_kernels.accelerator import padding
+from wavegen_kernels.bench import contenders, entry, limits, profile, proof, sampling, table
 from wavegen_kernels.cpu import machine
-from wavegen_kernels.generate import numba_cpu
+from wavegen_kernels.generate import numba_cpu, pallas_gpu, pallas_tpu, reference
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_sampling.py"
 FIELDS = {
     "format", "timestamp", "version", "git_revision", "device", "processor", "jax", "case",
     "backend", "precision", "batch", "threads", "warm_up", "repeats", "compile_seconds",
     "step_microseconds_median", "step_microseconds_min", "step_microseconds_max",
+    "device_step_microseconds", "queue_bytes_per_sample", "queue_bytes_per_second",
     "samples_per_second_per_stream", "samples_per_second", "times_real_time",
     "times_real_time_all_streams", "bytes_per_sample", "multiply_adds_per_sample",
     "read_bytes_per_second", "multiply_adds_per_second", "share_of_limit", "limited_by",
     "steadiness", "largest_logit_error", "mean_kl_nats", "ratio_to_xla_scan",
 }  # fmt: skip
+# What of them is a number on an accelerator alone.
+THERE = {"device_step_microseconds", "queue_bytes_per_second"}
 ONE = {"names": ["tiny_cycles"], "backends": ["numba_cpu"], "precisions": ["float32"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_readings():
+    """Readings of the machine's limits that take no time; how good they are is not tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_READ_BYTES", "_MULTIPLY_ADDS", "_DOT_MULTIPLY_ADDS"):
+            patch.setattr(limits, name, 1 << 24)
+        patch.setattr(limits, "_DEVICE_READ_BYTES", 1 << 16)
+        patch.setattr(limits, "_DEVICE_ROWS", 8)
+        yield
 
 
 def planned(**changes):
@@ -49,9 +70,10 @@ def whole(tmp_path_factory):
 
 def test_every_record_has_all_fields_and_finite_numbers(whole):
     assert whole.code == 0
-    for entry in whole.records:
-        assert set(entry) == FIELDS
-        assert all(math.isfinite(x) for x in entry.values() if isinstance(x, int | float))
+    for each in whole.records:
+        assert set(each) == FIELDS
+        assert {name for name, value in each.items() if value is None} == THERE
+        assert all(math.isfinite(x) for x in each.values() if isinstance(x, int | float))
 
 
 def test_every_backend_and_precision_that_can_run_here_has_a_record_for_each_batch(whole):
@@ -62,42 +84,48 @@ def test_every_backend_and_precision_that_can_run_here_has_a_record_for_each_bat
         for precision in backends.PRECISIONS
         if name != "reference" and backends.unavailable_reason(name, precision) is None
     }
-    found = [(entry["batch"], entry["backend"], entry["precision"]) for entry in whole.records]
+    found = [(each["batch"], each["backend"], each["precision"]) for each in whole.records]
     assert set(found) == expected
     assert len(found) == len(expected)
 
 
 def test_share_of_limit_is_arithmetic_of_the_records_own_numbers(whole):
-    for entry in whole.records:
-        needed = {
-            "reading": entry["bytes_per_sample"] / entry["read_bytes_per_second"],
-            "arithmetic": entry["multiply_adds_per_sample"] / entry["multiply_adds_per_second"],
-        }
-        assert entry["limited_by"] == max(needed, key=lambda name: needed[name])
-        share = 1e6 * entry["batch"] * max(needed.values()) / entry["step_microseconds_median"]
-        # Half a unit of the last digit of the share (1e-4) and of the median (1e-3).
-        rounding = 0.5e-4 + share * 0.5e-3 / entry["step_microseconds_median"]
-        assert entry["share_of_limit"] == pytest.approx(share, abs=1.01 * rounding)
+    for each in whole.records:
+        shares_rightly(each)
+
+
+def shares_rightly(each):
+    needed = {
+        "reading": (each["bytes_per_sample"], each["read_bytes_per_second"]),
+        "queues": (each["queue_bytes_per_sample"], each["queue_bytes_per_second"]),
+        "arithmetic": (each["multiply_adds_per_sample"], each["multiply_adds_per_second"]),
+    }
+    seconds = {name: amount / rate for name, (amount, rate) in needed.items() if rate is not None}
+    assert each["limited_by"] == max(seconds, key=lambda name: seconds[name])
+    share = 1e6 * each["batch"] * max(seconds.values()) / each["step_microseconds_median"]
+    # Half a unit of the last digit of the share (1e-4) and of the median (1e-3).
+    rounding = 0.5e-4 + share * 0.5e-3 / each["step_microseconds_median"]
+    assert each["share_of_limit"] == pytest.approx(share, abs=1.01 * rounding)
 
 
 def test_every_thread_reads_the_weights_once_as_they_are_held(whole):
-    for entry in whole.records:
-        size = 4 * entry["multiply_adds_per_sample"]
-        if entry["backend"] == "numba_cpu":
-            stack = cases.weights(cases.CASES[entry["case"]])
-            size = entry["threads"] * numba_cpu.packed(stack, entry["precision"]).arena.nbytes
-        assert entry["bytes_per_sample"] == size // entry["batch"]
+    for each in whole.records:
+        size = 4 * each["multiply_adds_per_sample"]
+        if each["backend"] == "numba_cpu":
+            stack = cases.weights(cases.CASES[each["case"]])
+            size = each["threads"] * numba_cpu.packed(stack, each["precision"]).arena.nbytes
+        assert each["bytes_per_sample"] == size // each["batch"]
 
 
 def test_ratios_compare_with_xla_scan_of_the_same_case_and_batch(whole):
-    for entry in whole.records:
+    for each in whole.records:
         (baseline,) = (
             other["step_microseconds_median"]
             for other in whole.records
-            if (other["backend"], other["batch"]) == ("xla_scan", entry["batch"])
+            if (other["backend"], other["batch"]) == ("xla_scan", each["batch"])
         )
-        ratio = baseline / entry["step_microseconds_median"]
-        assert entry["ratio_to_xla_scan"] == pytest.approx(ratio, abs=1e-3)
+        ratio = baseline / each["step_microseconds_median"]
+        assert each["ratio_to_xla_scan"] == pytest.approx(ratio, abs=1e-3)
 
 
 def test_records_are_appended_as_json_lines(whole):
@@ -110,9 +138,10 @@ def test_records_are_appended_as_json_lines(whole):
 
 def test_the_table_has_a_row_a_record_and_fits_in_110_columns(whole):
     assert whole.said == [table.HEADER, *map(table.row, whole.records)]
-    big = {"case": "tiny_three_taps", "backend": "torch_compiled", "batch": 32}
-    for entry in whole.records:
-        assert max(map(len, "\n".join([*whole.said, table.row(entry | big)]).split("\n"))) <= 110
+    big = {"case": "tiny_three_taps", "backend": "torch_compiled", "batch": 8192}
+    big |= {"limited_by": "queues", "share_of_limit": 1.0}
+    for each in whole.records:
+        assert max(map(len, "\n".join([*whole.said, table.row(each | big)]).split("\n"))) <= 110
 
 
 def perturbed(function, change):
@@ -136,7 +165,7 @@ def test_a_wrong_backend_is_refused_and_not_timed(monkeypatch, function, change,
     plan = planned(names=["tiny_cycles"], precisions=["float32"])
     found, code, said, _ = run(plan)
     assert code == 1
-    assert [entry["backend"] for entry in found["records"]] == ["xla_scan"]
+    assert [each["backend"] for each in found["records"]] == ["xla_scan"]
     (failure,) = found["failures"]
     assert "numba_cpu float32 is wrong" in failure
     assert reason in failure
@@ -242,7 +271,7 @@ def test_peers_are_proved_and_timed_like_the_others_and_their_reasons_told(monke
     monkeypatch.setattr(contenders, "find_peers", lambda: (peers, ""))
     found, code, *_ = run(planned(**ONE | {"batches": [1, 2], "peers": True}))
     assert code == 0
-    names = [(entry["batch"], entry["backend"]) for entry in found["records"]]
+    names = [(each["batch"], each["backend"]) for each in found["records"]]
     assert names == [(1, "numba_cpu"), (1, "torch_eager"), (2, "numba_cpu")]
     assert any("batch 2" in line for line in found["left_out"])
     assert any("no C++ compiler" in line for line in found["left_out"])
@@ -256,13 +285,251 @@ def test_without_pytorch_or_a_checkout_one_line_says_what_to_do(monkeypatch):
     assert planned(**ONE | {"peers": True}).torch_wavenet is None
 
 
-def test_the_script_runs_where_nothing_is_installed(tmp_path):
-    words = "--case tiny_cycles --backend numba_cpu --precision float32 --batch 1 --no-peers"
-    command = [sys.executable, SCRIPT, *words.split(), "--repeats", "1", "--seconds", "0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+# Runs a program whose imports find nothing installed but jax, numpy, numba and what those need.
+BARE = """
+import runpy, sys
+from importlib import metadata
+
+known = {"jax", "jaxlib", "ml_dtypes", "opt_einsum", "scipy", "numpy", "numba", "llvmlite"}
+others = {"wavegen", *metadata.packages_distributions()} - known - {"wavegen_kernels"}
+
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in others:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+
+sys.meta_path.insert(0, Bare())
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv.pop(0))
+from wavegen_kernels import backends
+with backends.interpreted():
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_the_script_runs_where_jax_numpy_and_numba_alone_are_installed(tmp_path):
+    words = "--case tiny_one_layer --backend numba_cpu --backend pallas_gpu --precision bfloat16"
+    command = [sys.executable, "-c", BARE, SCRIPT.parents[1] / "kernels", SCRIPT, *words.split()]
+    command += ["--batch", "1", "--no-peers", "--repeats", "1", "--seconds", "0"]
+    # The suite's cache of what was compiled wants a package of its own.
+    bare = {name: x for name, x in os.environ.items() if "COMPILATION_CACHE" not in name}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=bare)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert [entry["backend"] for entry in found["records"]] == ["numba_cpu"]
-    wrong = subprocess.run([*command, "--case", "huge"], capture_output=True, text=True)
-    assert wrong.returncode == 1
-    assert wrong.stderr.startswith("error: no case 'huge'")
+    assert [each["backend"] for each in found["records"]] == ["numba_cpu", "pallas_gpu"]
+
+
+def test_the_script_tells_what_there_is_not(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--case", "huge"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit, match=r"^error: no case 'huge'"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def test_a_kernel_that_is_interpreted_has_a_whole_record(interpreted):
+    plan = planned(names=["tiny_one_layer"], backends=["pallas_tpu"], precisions=["float32"])
+    found, code, *_ = run(plan)
+    assert code == 0
+    (each,) = found["records"]
+    assert set(each) == FIELDS
+    # The weights and queues stay in vector memory, so that nothing is read.
+    missing = {"ratio_to_xla_scan", "read_bytes_per_second", *THERE}
+    assert {name for name, value in each.items() if value is None} == missing
+    assert each["largest_logit_error"] < proof.LOGIT_TOLERANCE
+    shares_rightly(each)
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Backends of jax run on the CPU as if it were an accelerator."""
+    monkeypatch.setattr(contenders, "on_accelerator", lambda name: name != "numba_cpu")
+
+
+def test_an_accelerator_has_limits_of_its_own_and_the_host_its_own(there, monkeypatch):
+    monkeypatch.setattr(profile, "busy_seconds", lambda run: (run(), (3e-6 * 1024, ""))[1])
+    found, code, *_ = run(planned(names=["tiny_cycles"], precisions=["float32"]))
+    assert code == 0
+    device, host = found["records"]
+    assert (device["backend"], host["backend"]) == ("xla_scan", "numba_cpu")
+    assert device["threads"] is None
+    assert device["device_step_microseconds"] == 3
+    assert host["device_step_microseconds"] is None
+    for each in (device, host):
+        assert set(each) == FIELDS
+        shares_rightly(each)
+    # Six layers of 8 channels; a sample reads one activation each, writes one, has 16 numbers.
+    assert device["queue_bytes_per_sample"] == 4 * 6 * 8 * (1 + 1 + 2)
+    assert device["queue_bytes_per_second"] > 0
+
+
+def test_a_device_that_has_no_clock_of_its_own_is_told(there):
+    found, code, _, noted = run(planned(names=["tiny_cycles"], backends=["xla_scan"]))
+    assert code == 0
+    assert found["records"][0]["device_step_microseconds"] is None
+    assert any("the profile tells of no device" in line for line in noted)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "where"),
+    [
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 0, "left_out"),
+        (backends.BackendUnavailable("xla_scan", "too large"), 0, "left_out"),
+        (MemoryError(), 0, "left_out"),
+        (jax.errors.JaxRuntimeError("INTERNAL: an illegal address"), 1, "failures"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_the_sweep_goes_on(monkeypatch, there, error, code, where):
+    right = contenders.ours
+
+    def ours(case, batch, backend, precision):
+        def fail():
+            raise error
+
+        contender = right(case, batch, backend, precision)
+        return replace(contender, go_on=fail) if (batch, backend) == (1, "xla_scan") else contender
+
+    monkeypatch.setattr(contenders, "ours", ours)
+    plan = planned(names=["tiny_cycles"], precisions=["float32"], batches=[1, 2])
+    found, ended, *_ = run(plan)
+    assert ended == code
+    names = [(each["batch"], each["backend"]) for each in found["records"]]
+    assert names == [(1, "numba_cpu"), (2, "xla_scan"), (2, "numba_cpu")]
+    (line,) = [line for line in found[where] if line.startswith("tiny_cycles, batch 1, xla_scan")]
+    assert str(error) in line or "out of memory" in line
+
+
+def test_on_an_accelerator_one_is_gone_when_the_next_one_is_made(monkeypatch, there):
+    right, alive = contenders.ours, []
+
+    def ours(case, batch, backend, precision):
+        assert not any(each() for each in alive)
+        contender = right(case, batch, backend, precision)
+        alive.append(weakref.ref(contender))
+        return contender
+
+    monkeypatch.setattr(contenders, "ours", ours)
+    _, code, *_ = run(planned(names=["tiny_cycles"], backends=["xla_scan"], batches=[1, 2]))
+    assert code == 0
+    assert len(alive) == 2
+
+
+def test_an_accelerator_is_swept_further_than_its_host(there):
+    plan = planned(batches=[])
+    assert plan.batches == [1, 8, 32, 128, 512, 2048, 8192]
+    assert plan.host_batches == [1, 8, 32]
+    assert any("numba_cpu at batch > 32" in line for line in plan.left_out)
+    asked = planned(batches=[64, 64])
+    assert asked.batches == asked.host_batches == [64]
+    assert planned(batches=[], backends=["numba_cpu"]).batches == [1, 8, 32]
+
+
+def test_without_an_accelerator_all_batches_are_the_hosts():
+    plan = planned(batches=[])
+    assert plan.batches == plan.host_batches == [1, 8, 32]
+    assert not any(line.startswith("numba_cpu at") for line in plan.left_out)
+    assert any(line.startswith("pallas_gpu float32, bfloat16: ") for line in plan.left_out)
+
+
+def test_kernels_read_the_weights_once_a_tile_or_keep_them(interpreted):
+    case, made = cases.CASES["tiny_one_layer"], contenders.ours
+    stack = cases.weights(case)
+    tile = pallas_gpu.tile(40, "bfloat16", 1)  # a CPU counts as one multiprocessor
+    gpu, tpu = (made(case, 40, name, "bfloat16") for name in ("pallas_gpu", "pallas_tpu"))
+    assert (tile, gpu.readings, tpu.readings) == (32, 2, 0)
+    assert gpu.weight_bytes == padding.num_bytes(stack, "bfloat16", pallas_gpu.UNIT)
+    assert tpu.weight_bytes == padding.num_bytes(stack, "bfloat16", pallas_tpu.UNIT)
+
+
+def test_bfloat16_is_multiplied_as_such_on_accelerators_alone():
+    case = cases.CASES["tiny_one_layer"]
+    host = contenders.ours(case, 1, "numba_cpu", "bfloat16")
+    device = replace(host, threads=None, readings=0, queue_bytes=2**40)
+    kinds = [entry.needs(case, 1, each)["arithmetic"][0][1] for each in (host, device)]
+    assert kinds == ["float32", "bfloat16"]
+    assert set(entry.needs(case, 1, host)) == {"reading", "arithmetic"}
+    # A larger array would not be read faster, and might not fit beside the queues themselves.
+    assert entry.needs(case, 1, device)["queues"][0] == (limits.reading, 2**30, None)
+
+
+def test_many_draws_at_once_are_those_of_the_reference():
+    rng = np.random.default_rng(0)
+    logits, u = rng.normal(0, 3, (50, 16)), rng.random((3, 50))
+    expected = [
+        [reference.draw(row, x, 1.0, 0, 1.0) for row, x in zip(logits, each, strict=True)]
+        for each in u
+    ]
+    np.testing.assert_array_equal(proof.drawn(logits, u), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_overlaps_is_covered_once(seed):
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, 60, 30)
+    intervals = np.stack([starts, starts + rng.integers(0, 9, 30)], axis=1)
+    cells = {cell for start, end in intervals for cell in range(start, end)}
+    assert profile.covered(intervals.astype(float)) == len(cells)
+    assert profile.covered(np.array([[0.0, 10], [1, 2], [3, 4], [9, 12], [20, 21]])) == 13
+
+
+def plane(name, **lines):
+    """An XPlane as text; each line's events are pairs of start and duration in nanoseconds."""
+    text = "".join(
+        f'lines {{ name: "{name}" timestamp_ns: 100 '
+        + "".join(
+            f"events {{ metadata_id: 1 offset_ps: {start}000 duration_ps: {duration}000 }} "
+            for start, duration in events
+        )
+        + "} "
+        for name, events in lines.items()
+    )
+    return f'planes {{ name: "{name}" {text} event_metadata {{ key: 1 value {{ id: 1 }} }} }} '
+
+
+HOST = plane("/host:CPU", python=[(0, 9000)])
+STREAMS = {"Stream #7(Compute)": [(0, 100), (150, 50)], "Stream #8(MemcpyD2H)": [(180, 60)]}
+
+
+@pytest.mark.parametrize(
+    ("planes", "nanoseconds"),
+    [
+        (HOST, None),
+        (HOST + plane("/device:GPU:0"), None),
+        (HOST + plane("/device:GPU:0", **STREAMS), 190),
+        # Lines that a profiler sums up from the streams bridge what lies between two kernels.
+        (plane("/device:GPU:0", **STREAMS, **{"XLA Modules": [(0, 9000)]}), 190),
+        (
+            plane("/device:GPU:0", **STREAMS) + plane("/device:GPU:1", **{"Stream #1": [(0, 1)]}),
+            190,
+        ),
+        (
+            plane(
+                "/device:TPU:0",
+                **{
+                    "XLA Modules": [(0, 500)],
+                    "XLA Ops": [(0, 400), (10, 30)],
+                    "Steps": [(0, 9000)],
+                },
+            ),
+            500,
+        ),
+    ],
+)
+def test_a_devices_time_is_what_its_streams_or_programs_cover(planes, nanoseconds):
+    found = profile.busy(ProfileData.from_text_proto(planes))
+    assert found == (None if nanoseconds is None else pytest.approx(1e-9 * nanoseconds))
+
+
+def test_a_profile_that_cannot_be_taken_says_why(tmp_path):
+    ran = []
+    assert profile.busy_seconds(lambda: ran.append(1)) == (None, "the profile tells of no device")
+    assert ran
+    with jax.profiler.trace(tmp_path):
+        seconds, reason = profile.busy_seconds(lambda: None)
+    assert seconds is None
+    assert "Only one profile" in reason
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_limits_of_an_accelerator_are_positive(precision):
+    assert limits.reading(1000, None)() > 0
+    assert limits.multiplying(precision, None)() > 0

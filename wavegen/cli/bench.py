@@ -40,7 +40,11 @@ def sampling(
     ] = None,
     batch: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Streams sampled together.", show_default="1, 8, 32"),
+        typer.Option(
+            min=1,
+            help="Streams sampled together.",
+            show_default="1, 8, 32; on accelerators up to 8192",
+        ),
     ] = None,
     repeats: Repeats = 7,
     seconds: Annotated[float, typer.Option(min=0, help="Duration of each timing.")] = 0.25,

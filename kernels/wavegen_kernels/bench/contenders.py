@@ -15,14 +15,17 @@ import jax
 import numpy as np
 
 from wavegen_kernels import backends, cases
+from wavegen_kernels.accelerator import padding
 from wavegen_kernels.bench import record
 from wavegen_kernels.generate import api, numba_cpu
-from wavegen_kernels.weights import initial_state
+from wavegen_kernels.weights import StackWeights, initial_state
 
 HOP_LENGTH = 256  # samples a frame: 16 ms at 16 kHz
 FRAMES = 4  # of a timed call
+SAMPLES = FRAMES * HOP_LENGTH  # of it, too
 SEED = 1
 PEER_BATCHES = (1, 8)  # PyTorch takes long; more streams would tell little more
+_ON_HOST = ("reference", "numba_cpu")  # whatever jax runs on
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Contender:
     device: str  # the kind of device that it runs on
     threads: int | None  # that it runs in, or at most may; None on an accelerator
     weight_bytes: int  # as they are held for reading
-    readings: int  # how often they are read in a step
+    readings: int  # how often they are read in a step; 0: a TPU's vector memory keeps them
+    queue_bytes: int  # of all streams' queues in an accelerator's memory; 0: something nearer
     made_seconds: float
     draw: Callable[[np.ndarray, int], np.ndarray]  # cond, hop_length -> codes [B, T]
     logits: Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # codes too -> [B, T, V]
@@ -71,15 +75,23 @@ def choose(
     for precision in precisions:
         if precision not in [pair[1] for pair in pairs]:
             backends.choose(names[0] if names else "auto", precision)
-    left_out = [f"{' '.join(pair)}: {reason}" for pair, reason in reasons.items() if reason]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (name, precision), reason in reasons.items():
+        if reason:
+            alike.setdefault((name, reason), []).append(precision)
+    left_out = [f"{name} {', '.join(all_)}: {reason}" for (name, reason), all_ in alike.items()]
     return pairs, left_out
 
 
+def on_accelerator(backend: str) -> bool:
+    """Whether a backend runs on a device of jax that is no CPU."""
+    return backend not in _ON_HOST and jax.default_backend() != "cpu"
+
+
 def ours(case: cases.Case, batch: int, backend: str, precision: str) -> Contender:
-    """A backend of this package, with weights where it wants them."""
+    """A backend of this package, with weights and conditioning where it wants them."""
     weights, cond = cases.weights(case), cases.conditioning(case, batch, FRAMES)
-    on_accelerator = backend == "xla_scan" and jax.default_backend() != "cpu"
-    if backend == "xla_scan":
+    if backend not in _ON_HOST:
         weights, cond = jax.device_put((weights, cond))
     keywords = {"backend": backend, "precision": precision}
     state, streams = initial_state(weights, batch), np.arange(batch)
@@ -99,22 +111,40 @@ def ours(case: cases.Case, batch: int, backend: str, precision: str) -> Contende
         state, codes = api.generate(weights, state, cond, hop_length=HOP_LENGTH, **drawing)
         np.asarray(codes)  # waits until they are there
 
-    threads, weight_bytes = cores(), 4 * case.multiply_adds
-    if backend == "numba_cpu":  # a thread takes some of the streams and reads all weights
-        threads = len(numba_cpu.groups(batch, numba_cpu.threads()))
-        weight_bytes = numba_cpu.packed(weights, precision).arena.nbytes
+    there = on_accelerator(backend)
+    threads, weight_bytes, readings = _reading(case, weights, batch, backend, precision)
     return Contender(
         backend=backend,
         precision=precision,
-        device=jax.devices()[0].device_kind if on_accelerator else "cpu",
-        threads=None if on_accelerator else threads,
+        device=jax.devices()[0].device_kind if there else "cpu",
+        threads=None if there else threads,
         weight_bytes=weight_bytes,
-        readings=threads if backend == "numba_cpu" else 1,
+        readings=readings,
+        queue_bytes=state.queues.nbytes if there and backend != "pallas_tpu" else 0,
         made_seconds=0.0,
         draw=draw,
         logits=logits,
         go_on=go_on,
     )
+
+
+def _reading(
+    case: cases.Case, weights: StackWeights, batch: int, backend: str, precision: str
+) -> tuple[int, int, int]:
+    """Threads on a host, bytes of the weights as they are held, how often a step reads them."""
+    if backend == "numba_cpu":  # a thread takes some of the streams and reads all weights
+        threads = len(numba_cpu.groups(batch, numba_cpu.threads()))
+        return threads, numba_cpu.packed(weights, precision).arena.nbytes, threads
+    if backend == "pallas_gpu":  # so does a thread block
+        from wavegen_kernels.generate import pallas_gpu  # takes its time
+
+        tiles = -(-batch // pallas_gpu.tile(batch, precision, pallas_gpu.cores()))
+        return cores(), padding.num_bytes(weights, precision, pallas_gpu.UNIT), tiles
+    if backend == "pallas_tpu":
+        from wavegen_kernels.generate import pallas_tpu
+
+        return cores(), padding.num_bytes(weights, precision, pallas_tpu.UNIT), 0
+    return cores(), 4 * case.multiply_adds, 1
 
 
 def peer(case: cases.Case, batch: int, mode: str, torch_wavenet: ModuleType) -> Contender:
@@ -135,6 +165,7 @@ def peer(case: cases.Case, batch: int, mode: str, torch_wavenet: ModuleType) -> 
         threads=cores(),
         weight_bytes=4 * case.multiply_adds,
         readings=1,
+        queue_bytes=0,
         made_seconds=made_seconds,
         draw=draw,
         logits=network.logits,

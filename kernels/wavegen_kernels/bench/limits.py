@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
@@ -40,6 +41,9 @@ Gauge = Callable[[], float]
 _READ_BYTES = 1 << 30
 _MULTIPLY_ADDS = 1 << 30
 _DOT_MULTIPLY_ADDS = 1 << 32
+# What an accelerator does in one run, of some milliseconds; the host's share in it is a hundredth.
+_DEVICE_READ_BYTES = 1 << 32
+_DEVICE_ROWS = 8192  # of the matrix that is multiplied by itself
 
 _LOADS = 8  # vectors read, and sums that they are added to, in a turn of the loop
 _CACHE_LINE = 64  # bytes
@@ -52,11 +56,11 @@ def reading(num_bytes: int, threads: int | None) -> Gauge:
     """Bytes a second of reading the same `num_bytes` again and again.
 
     They come from whichever cache or memory holds that many. All threads read the same bytes, and
-    every reading counts. None threads: the accelerator reads.
+    every reading counts. None threads: the accelerator reads, with all its cores; a TPU always
+    from its main memory.
     """
     if threads is None:
-        words, total = jnp.ones(num_bytes // 4, jnp.float32), jax.jit(jnp.sum)
-        return _best_of_many(lambda: total(words).block_until_ready(), words.nbytes)
+        return _reading_on_accelerator(num_bytes)
     turn = _LOADS * VECTOR_BYTES
     num_bytes = -(-num_bytes // turn) * turn
     arena = packing.aligned(num_bytes // 4, np.float32)
@@ -73,14 +77,11 @@ def reading(num_bytes: int, threads: int | None) -> Gauge:
 def multiplying(precision: str, threads: int | None, *, exact: bool = True) -> Gauge:
     """Multiply-adds a second that need no memory: of float32, or of bytes for "int8".
 
-    None threads: the accelerator, by a large matrix product of float32 or bfloat16; one that is
-    not `exact` is of what precision XLA takes for float32 there.
+    None threads: the accelerator, by a large matrix product of float32 or bfloat16; one of
+    float32 that is not `exact` is of what precision XLA takes for it there.
     """
     if threads is None:
-        dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
-        matrix = jnp.ones((8192, 8192), dtype)
-        product = jax.jit(lambda x: jnp.dot(x, x, precision="highest" if exact else None))
-        return _best_of_many(lambda: product(matrix).block_until_ready(), 8192**3, 3)
+        return _multiplying_on_accelerator(precision, exact)
     if precision == "int8":
         turns = _DOT_MULTIPLY_ADDS // (4 * LANES * _SUMS)
         run, work = (lambda: _dot_products(0x01010101, turns)), 4 * LANES * _SUMS * turns
@@ -89,6 +90,36 @@ def multiplying(precision: str, threads: int | None, *, exact: bool = True) -> G
         run, work = (lambda: _multiply_adds(np.float32(0.5), turns)), LANES * _SUMS * turns
     seconds = _together(run, threads)
     return lambda: threads * work / seconds()
+
+
+def _reading_on_accelerator(num_bytes: int) -> Gauge:
+    """One program that adds up the same words again and again.
+
+    Every pass changes them first, or XLA would add them up once.
+    """
+    count = max(1, num_bytes // 4)
+    passes = max(1, _DEVICE_READ_BYTES // (4 * count))
+    # On a GPU a turn of a loop is a launch, so that one kernel makes all passes. A TPU has loops
+    # of its own, and would use a word that it has read once for more than one pass.
+    turns = 1 if jax.default_backend() == "gpu" else passes
+    changes = jnp.arange(passes, dtype=jnp.int32).reshape(turns, -1)
+    words = jnp.ones(count, jnp.int32)
+
+    @jax.jit
+    def totals(words: jax.Array, changes: jax.Array) -> jax.Array:
+        return lax.map(lambda turn: jnp.sum(words[None] ^ turn[:, None]), changes)
+
+    run = lambda: totals(words, changes).block_until_ready()
+    return _best_of_many(run, 4 * count * passes)
+
+
+def _multiplying_on_accelerator(precision: str, exact: bool) -> Gauge:
+    """A matrix by itself; of random numbers, as equal ones take less power and let clocks rise."""
+    dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
+    matrix = jax.random.normal(jax.random.key(0), (_DEVICE_ROWS, _DEVICE_ROWS), dtype)
+    how = "highest" if exact and dtype == jnp.float32 else None
+    product = jax.jit(lambda x: jnp.dot(x, x, precision=how))
+    return _best_of_many(lambda: product(matrix).block_until_ready(), _DEVICE_ROWS**3, 3)
 
 
 def _together(run: Callable[[], object], threads: int) -> Callable[[], float]:

@@ -1,7 +1,8 @@
 """All contenders of a case and batch: proved first, then timed in turns, with the limits between.
 
 What disturbs the machine for a while thereby disturbs all of them alike, and the readings of what
-the machine could do are as old as the timings that they are compared with.
+the machine could do are as old as the timings that they are compared with. On an accelerator each
+is proved and timed by itself: nothing else disturbs it, and it has all the memory.
 """
 
 from __future__ import annotations
@@ -9,30 +10,40 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+import jax
 
 from wavegen_kernels import cases
-from wavegen_kernels.bench import contenders, limits, proof, record, table
-from wavegen_kernels.bench.contenders import FRAMES, HOP_LENGTH, Contender
+from wavegen_kernels.backends import BackendUnavailable
+from wavegen_kernels.bench import contenders, entry, limits, profile, proof, record, table
+from wavegen_kernels.bench.contenders import SAMPLES, Contender
+from wavegen_kernels.bench.entry import WARM_UP, LimitKey, Measured
 
-SAMPLE_RATE = 16_000  # Hz; what times_real_time is told for
 CASES = ["small", "reference", "big"]
-BATCHES = [1, 8, 32]
+BATCHES = [1, 8, 32]  # of the host
+ACCELERATOR_BATCHES = [*BATCHES, 128, 512, 2048, 8192]
 REPEATS = 7
 SECONDS = 0.25  # of each repeat
-WARM_UP = 1  # rounds that are not counted
 STEADY = 0.85  # a median reading that is a smaller part of the best one is worth a word
 
 Say = Callable[[str], None]
 # (doing, unit, total) -> a context that gives a function, to be told how many are done.
 Progress = Callable[[str, str, float], AbstractContextManager[Callable[..., None]]]
-LimitKey = tuple[Callable[..., limits.Gauge], int | str, int | None]
+Pair = tuple[str, str]  # backend, precision
+Proved = tuple[Contender, float, proof.Proof]  # the seconds of its first call, how right it is
+
+
+class Group(NamedTuple):
+    """What is proved and timed in turns."""
+
+    name: str  # that people read
+    pairs: list[Pair]
+    torch_wavenet: ModuleType | None  # where PyTorch is among them
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,8 @@ class Plan:
 
     cases: list[cases.Case]
     batches: list[int]
-    pairs: list[tuple[str, str]]  # backend, precision
+    host_batches: list[int]  # those of them that backends on the host take, too
+    pairs: list[Pair]
     torch_wavenet: ModuleType | None
     left_out: list[str]  # what cannot run here and why, a line each
     repeats: int
@@ -80,17 +92,25 @@ def plan(
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(f"no case {name!r}; {hint}there are {', '.join(cases.CASES)}")
     pairs, left_out = contenders.choose(backends, precisions)
+    there = [pair for pair in pairs if contenders.on_accelerator(pair[0])]
+    all_batches = list(dict.fromkeys(batches)) or (ACCELERATOR_BATCHES if there else BATCHES)
+    host_batches = all_batches if batches else BATCHES
+    for name in dict.fromkeys(name for name, _ in pairs if not contenders.on_accelerator(name)):
+        if len(host_batches) < len(all_batches):
+            most = max(host_batches)
+            left_out.append(f"{name} at batch > {most}: it takes long; --batch asks for it")
     torch_wavenet = None
     if peers:
         torch_wavenet, reason = contenders.find_peers()
-        rest = [batch for batch in batches or BATCHES if batch not in contenders.PEER_BATCHES]
+        rest = [batch for batch in all_batches if batch not in contenders.PEER_BATCHES]
         if torch_wavenet is None:
             left_out.append(reason)
         elif rest:
             left_out.append(f"PyTorch at batch {', '.join(map(str, rest))}: it takes too long")
     return Plan(
         cases=[cases.CASES[name] for name in dict.fromkeys(names or CASES)],
-        batches=list(dict.fromkeys(batches or BATCHES)),
+        batches=all_batches,
+        host_batches=host_batches,
         pairs=pairs,
         torch_wavenet=torch_wavenet,
         left_out=left_out,
@@ -115,11 +135,11 @@ def report(plan: Plan, say: Say, note: Say, progress: Progress) -> tuple[dict[st
             new = measure(plan, case, batch, note, progress)
             found.left_out += new.left_out
             found.failures += new.failures
-            for entry in new.records:
-                found.records.append(entry)
+            for each in new.records:
+                found.records.append(each)
                 if plan.out:
-                    record.append(plan.out, entry)
-                say(table.row(entry))
+                    record.append(plan.out, each)
+                say(table.row(each))
             for line in new.failures:
                 say(line)
     except KeyboardInterrupt:
@@ -130,56 +150,90 @@ def report(plan: Plan, say: Say, note: Say, progress: Progress) -> tuple[dict[st
 
 
 def measure(plan: Plan, case: cases.Case, batch: int, note: Say, progress: Progress) -> Found:
-    """All contenders of one case and batch, compared."""
-    found, proved = Found(), []
-    where = f"{case.name}, batch {batch}"
-    torch_wavenet = plan.torch_wavenet if batch in contenders.PEER_BATCHES else None
-    total = len(plan.pairs) + len(torch_wavenet.MODES if torch_wavenet else ())
-    with progress(f"{where}, proving", "backends", total) as update:
-        for contender in _contenders(plan, case, batch, torch_wavenet, note, found.left_out):
-            start = time.perf_counter()
-            contender.go_on()  # compiles
-            first_seconds = contender.made_seconds + time.perf_counter() - start
-            try:
-                proved.append((contender, first_seconds, proof.prove(case, batch, contender)))
-            except proof.Wrong as error:
-                who = f"{where}, {contender.name}"
-                found.failures.append(f"{who} is wrong, so it is not timed: {error}")
-            update(len(proved) + len(found.failures))
-    running = [contender for contender, *_ in proved]
-    wanted = [key for each in running for key in _limit_keys(each)]
-    gauges = {key: key[0](*key[1:]) for key in dict.fromkeys(wanted)}
-    with progress(f"{where}, timing", "rounds", WARM_UP + plan.repeats) as update:
-        steps, readings = _in_turns(plan, running, gauges, update)
-    for (contender, first_seconds, near), microseconds in zip(proved, steps, strict=True):
-        limited = [readings[key] for key in _limit_keys(contender)]
-        found.records.append(
-            _entry(case, batch, contender, first_seconds, near, microseconds, *limited)
-        )
-    _compare(found.records)
-    if any(entry["steadiness"] < STEADY for entry in found.records):
-        note(f"{where}: something else ran on this machine; it is not what it could be")
+    """All contenders of one case and batch, compared.
+
+    What runs out of memory is left out, a device's failure is told; the others go on.
+    """
+    found = Found()
+    for group in _groups(plan, case, batch):
+        with _told(found, group.name, note):
+            _measure(found, plan, case, batch, group, note, progress)
+    entry.compare(found.records)
     return found
 
 
-def _contenders(
+def _groups(plan: Plan, case: cases.Case, batch: int) -> Iterator[Group]:
+    """An accelerator's contenders each by itself, those of the host together."""
+    where = f"{case.name}, batch {batch}"
+    there = [pair for pair in plan.pairs if contenders.on_accelerator(pair[0])]
+    for pair in there:
+        yield Group(f"{where}, {' '.join(pair)}", [pair], None)
+    here = [pair for pair in plan.pairs if pair not in there and batch in plan.host_batches]
+    peers = plan.torch_wavenet if batch in contenders.PEER_BATCHES else None
+    if here or peers:
+        yield Group(where, here, peers)
+
+
+@contextmanager
+def _told(found: Found, who: str, note: Say) -> Iterator[None]:
+    """What ends one group of contenders and nothing else becomes a line."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, BackendUnavailable, MemoryError) as error:
+        reason = str(error).partition("\n")[0] or "out of memory"
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            found.failures.append(f"{who} failed: {reason}")
+        else:
+            found.left_out.append(f"{who}: {reason}")
+            note(f"left out: {found.left_out[-1]}")
+
+
+def _measure(
+    found: Found,  # is added to
     plan: Plan,
     case: cases.Case,
     batch: int,
-    torch_wavenet: ModuleType | None,
+    group: Group,
+    note: Say,
+    progress: Progress,
+) -> None:
+    """Proves and times a group, whose memory is free again afterwards."""
+    making = _contenders(case, batch, group, note, found.left_out)
+    total = len(group.pairs) + len(group.torch_wavenet.MODES if group.torch_wavenet else ())
+    with progress(f"{group.name}, proving", "backends", total) as update:
+        proved = _proved(case, batch, making, found.failures, update)
+    running = [contender for contender, *_ in proved]
+    keys = [key for each in running for key, _ in entry.needs(case, batch, each).values()]
+    gauges = {key: key[0](*key[1:]) for key in dict.fromkeys(keys)}
+    with progress(f"{group.name}, timing", "rounds", WARM_UP + plan.repeats) as update:
+        steps, readings, calls = _in_turns(plan, running, gauges, update)
+    records = []
+    for (contender, first_seconds, near), times, count in zip(proved, steps, calls, strict=True):
+        on_device = _on_device(contender, count, group.name, note)
+        measured = Measured(contender, near, first_seconds, times, on_device)
+        records.append(entry.made(case, batch, measured, readings))
+    found.records += records
+    if any(each["steadiness"] < STEADY for each in records):
+        note(f"{group.name}: something else ran on this machine; it is not what it could be")
+
+
+def _contenders(
+    case: cases.Case,
+    batch: int,
+    group: Group,
     note: Say,
     left_out: list[str],  # is added to
 ) -> Iterator[Contender]:
     """One after the other, as making one may take minutes."""
-    for backend, precision in plan.pairs:
+    for backend, precision in group.pairs:
         yield contenders.ours(case, batch, backend, precision)
-    if torch_wavenet is None:
+    if group.torch_wavenet is None:
         return
-    for mode in torch_wavenet.MODES:
+    for mode in group.torch_wavenet.MODES:
         if mode == "compiled":
             note("PyTorch compiles, which may take minutes")
         try:
-            contender = contenders.peer(case, batch, mode, torch_wavenet)
+            contender = contenders.peer(case, batch, mode, group.torch_wavenet)
         except RuntimeError as error:
             left_out.append(f"PyTorch {mode}, {case.name}, batch {batch}: {error}")
             note(f"left out: {left_out[-1]}")
@@ -187,11 +241,26 @@ def _contenders(
             yield contender
 
 
-def _limit_keys(contender: Contender) -> tuple[LimitKey, LimitKey]:
-    """What the machine's limits for a contender depend on: its reading and its arithmetic."""
-    kind = "int8" if contender.precision == "int8" else "float32"  # bfloat16 is multiplied so
-    threads = contender.threads
-    return (limits.reading, contender.weight_bytes, threads), (limits.multiplying, kind, threads)
+def _proved(
+    case: cases.Case,
+    batch: int,
+    making: Iterator[Contender],
+    failures: list[str],  # is added to
+    update: Callable[..., None],
+) -> list[Proved]:
+    """Those that are right."""
+    proved: list[Proved] = []
+    for done, contender in enumerate(making, 1):
+        start = time.perf_counter()
+        contender.go_on()  # compiles
+        first_seconds = contender.made_seconds + time.perf_counter() - start
+        try:
+            proved.append((contender, first_seconds, proof.prove(case, batch, contender)))
+        except proof.Wrong as error:
+            who = f"{case.name}, batch {batch}, {contender.name}"
+            failures.append(f"{who} is wrong, so it is not timed: {error}")
+        update(done)
+    return proved
 
 
 def _in_turns(
@@ -199,8 +268,8 @@ def _in_turns(
     running: list[Contender],
     gauges: dict[LimitKey, limits.Gauge],
     update: Callable[..., None],
-) -> tuple[list[list[float]], dict[LimitKey, list[float]]]:
-    """Microseconds a step in every repeat of each contender; the readings of each gauge."""
+) -> tuple[list[list[float]], dict[LimitKey, list[float]], list[int]]:
+    """Microseconds a step in every repeat of each contender; the readings of each gauge; calls."""
     steps: list[list[float]] = [[] for _ in running]
     calls = [1] * len(running)  # of a repeat
     readings: dict[LimitKey, list[float]] = {key: [] for key in gauges}
@@ -213,86 +282,19 @@ def _in_turns(
             if number < WARM_UP:
                 calls[i] = max(1, round(plan.seconds / seconds))
             else:
-                steps[i].append(1e6 * seconds / (FRAMES * HOP_LENGTH))
+                steps[i].append(1e6 * seconds / SAMPLES)
         for key, gauge in gauges.items():
             readings[key].append(gauge())
         update(number + 1)
-    return steps, readings
+    return steps, readings, calls
 
 
-def _entry(
-    case: cases.Case,
-    batch: int,
-    contender: Contender,
-    first_seconds: float,
-    near: proof.Proof,
-    microseconds: list[float],  # one a repeat: wall clock of a step of all streams
-    reading: list[float],  # bytes a second, one a round
-    multiplying: list[float],  # multiply-adds a second
-) -> dict[str, Any]:
-    """The record of one measurement, ready for JSON; times in the units that the keys name."""
-    median = float(np.median(microseconds))
-    bytes_per_step = contender.readings * contender.weight_bytes
-    return {
-        **record.origin(),
-        "device": contender.device,
-        "case": case.name,
-        "backend": contender.backend,
-        "precision": contender.precision,
-        "batch": batch,
-        "threads": contender.threads,
-        "warm_up": WARM_UP,
-        "repeats": len(microseconds),
-        "compile_seconds": round(max(0.0, first_seconds - 1e-6 * median * FRAMES * HOP_LENGTH), 2),
-        "step_microseconds_median": round(median, 3),
-        "step_microseconds_min": round(min(microseconds), 3),
-        "step_microseconds_max": round(max(microseconds), 3),
-        "samples_per_second_per_stream": round(1e6 / median),
-        "samples_per_second": round(1e6 * batch / median),
-        "times_real_time": round(1e6 / median / SAMPLE_RATE, 3),
-        "times_real_time_all_streams": round(1e6 * batch / median / SAMPLE_RATE, 3),
-        "bytes_per_sample": bytes_per_step // batch,
-        "multiply_adds_per_sample": case.multiply_adds,
-        **_limit(median, bytes_per_step, case.multiply_adds * batch, reading, multiplying),
-        "largest_logit_error": near.largest_logit_error,
-        "mean_kl_nats": near.mean_kl_nats,
-    }
-
-
-def _limit(
-    median: float,  # microseconds a step
-    num_bytes: int,  # of a step
-    multiply_adds: int,  # of a step
-    reading: list[float],
-    multiplying: list[float],
-) -> dict[str, Any]:
-    """How near the median comes to what the machine could do.
-
-    share_of_limit is the time that the machine would need at its read bandwidth or arithmetic
-    rate, whichever is longer (limited_by), over the time that was needed: medians of the same
-    rounds all, so that a neighbour who slows the machine slows both alike. steadiness is the
-    median of these rates over the best, the worse of the two.
-    """
-    rates = {"reading": float(np.median(reading)), "arithmetic": float(np.median(multiplying))}
-    seconds = {
-        "reading": num_bytes / rates["reading"],
-        "arithmetic": multiply_adds / rates["arithmetic"],
-    }
-    limited_by = max(seconds, key=lambda name: seconds[name])
-    steadiness = min(np.median(each) / max(each) for each in (reading, multiplying))
-    return {
-        "read_bytes_per_second": round(rates["reading"]),
-        "multiply_adds_per_second": round(rates["arithmetic"]),
-        "share_of_limit": round(1e6 * seconds[limited_by] / median, 4),
-        "limited_by": limited_by,
-        "steadiness": round(float(steadiness), 3),
-    }
-
-
-def _compare(records: list[dict[str, Any]]) -> None:
-    """How many times as fast as xla_scan each is, where that ran."""
-    medians = {entry["backend"]: entry["step_microseconds_median"] for entry in records}
-    baseline = medians.get("xla_scan")
-    for entry in records:
-        ratio = baseline and round(baseline / entry["step_microseconds_median"], 3)
-        entry["ratio_to_xla_scan"] = ratio
+def _on_device(contender: Contender, calls: int, who: str, note: Say) -> float | None:
+    """Microseconds a step by the device's own clock, of so many calls; None on a host."""
+    if contender.threads is not None:
+        return None
+    seconds, reason = profile.busy_seconds(lambda: [contender.go_on() for _ in range(calls)])
+    if seconds is None:
+        note(f"{who}: no time by the device's own clock: {reason}")
+        return None
+    return 1e6 * seconds / (calls * SAMPLES)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-_ROW = "{:<15}{:>3}  {:<14} {:<8}{:>8} {:>13} {:>9} {:>6} {:>9} {:>6} {:>8}"
+_LIMITS = {"reading": "read", "arithmetic": "math", "queues": "move"}
+_ROW = "{:<15}{:>5}  {:<14} {:<8}{:>8} {:>13} {:>9} {:>6} {:>9} {:>6} {:>8}"
 HEADER = "\n".join(
     (
         "us/step: microseconds a sample of all streams, the median; samples/s: of a stream;",
-        "x real: times real time, all streams, at 16 kHz; of limit: of what the machine reads or",
-        "multiplies at best; x scan: times as fast as xla_scan; off: largest logit error against",
-        "the reference, or KL divergence in nats",
+        "x real: times real time, all streams, at 16 kHz; of limit: of what the machine reads,",
+        "multiplies or moves in queues at best; x scan: times as fast as xla_scan; off: largest",
+        "logit error against the reference, or KL divergence in nats",
         "",
         _ROW.format(
             "case", "B", "backend", "weights", "us/step", "[min max]", "samples/s", "x real",
@@ -24,7 +25,6 @@ def row(entry: dict[str, Any]) -> str:
     """One line for one record."""
     low, high = entry["step_microseconds_min"], entry["step_microseconds_max"]
     ratio = entry["ratio_to_xla_scan"]
-    bound = "read" if entry["limited_by"] == "reading" else "math"
     off = f"{entry['largest_logit_error']:.0e}"
     if entry["precision"] != "float32":
         off = f"{entry['mean_kl_nats']:.0e} KL"
@@ -37,7 +37,7 @@ def row(entry: dict[str, Any]) -> str:
         f"[{_digits(low)} {_digits(high)}]",
         f"{entry['samples_per_second_per_stream']:,}",
         _digits(entry["times_real_time_all_streams"]),
-        f"{100 * entry['share_of_limit']:.0f}% {bound}",
+        f"{100 * entry['share_of_limit']:.0f}% {_LIMITS[entry['limited_by']]}",
         "" if ratio is None else _digits(ratio),
         off,
     )

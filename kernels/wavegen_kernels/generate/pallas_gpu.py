@@ -66,7 +66,7 @@ def logits(
 
 
 def _machine(batch: int, precision: str) -> launch.Machine:
-    return launch.Machine(NAME, run, fit, UNIT, tile(batch, precision, _cores()))
+    return launch.Machine(NAME, run, fit, UNIT, tile(batch, precision, cores()))
 
 
 def tile(batch: int, precision: str, cores: int) -> int:
@@ -78,7 +78,7 @@ def tile(batch: int, precision: str, cores: int) -> int:
     return TILES[1]
 
 
-def _cores() -> int:
+def cores() -> int:
     """Multiprocessors of the GPU."""
     return getattr(jax.devices()[0], "core_count", 1)
 
