@@ -10,9 +10,6 @@ add in all its threads. Many: 16 streams and more to a block, products on the ma
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -101,17 +98,16 @@ def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N
         fitted[...] = fitting.coefficients(*given, delayed)
 
     shapes = [(B, room), (2, B, size), (2, B, room)]
-    with _no_warning():
-        fitted, *_ = pl.pallas_call(
-            kernel,
-            grid=(B,),
-            in_specs=[_of_tile(samples.shape, 1), _whole(counts.shape), _whole(fading.shape)],
-            out_specs=[_of_tile(shape, 1) for shape in shapes],
-            out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
-            compiler_params=triton.CompilerParams(num_warps=FIT_WARPS, num_stages=1),
-            interpret=backends.interpreting(),
-            name="wavegen_gpu_fit",
-        )(samples, counts, fading)
+    fitted, *_ = pl.pallas_call(
+        kernel,
+        grid=(B,),
+        in_specs=[_of_tile(samples.shape, 1), _whole(counts.shape), _whole(fading.shape)],
+        out_specs=[_of_tile(shape, 1) for shape in shapes],
+        out_shape=[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+        compiler_params=triton.CompilerParams(num_warps=FIT_WARPS, num_stages=1),
+        interpret=backends.interpreting(),
+        name="wavegen_gpu_fit",
+    )(samples, counts, fading)
     return fitted[:, 1 : order + 1]
 
 
@@ -167,18 +163,17 @@ def _call(
 
     layer = sum(x[0].size * x.dtype.itemsize for x in (net.gate, net.residual, net.skip))
     stages = 2 if layer <= FETCHED_AHEAD else 1
-    with _no_warning():
-        return pl.pallas_call(
-            kernel,
-            grid=(inputs.forced.shape[1] // tile,),
-            in_specs=in_specs,
-            out_specs=of_tile((outputs, state)),
-            out_shape=shapes,
-            input_output_aliases=in_place,
-            compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=stages),
-            interpret=backends.interpreting(),
-            name="wavegen_gpu",
-        )(net, inputs, state)
+    return pl.pallas_call(
+        kernel,
+        grid=(inputs.forced.shape[1] // tile,),
+        in_specs=in_specs,
+        out_specs=of_tile((outputs, state)),
+        out_shape=shapes,
+        input_output_aliases=in_place,
+        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=stages),
+        interpret=backends.interpreting(),
+        name="wavegen_gpu",
+    )(net, inputs, state)
 
 
 def _launched(plan: Plan, net: Net, inputs: Inputs, outputs: Outputs, state: State) -> None:
@@ -268,14 +263,6 @@ def _across(count: int) -> Array:  # [1, count]
 
 def _down(like: Array) -> Array:  # [M, 1]
     return lax.broadcasted_iota(jnp.int32, (like.shape[0], 1), 0)
-
-
-@contextmanager
-def _no_warning() -> Iterator[None]:
-    """Of what this file's first paragraph says."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(?s).*Triton", DeprecationWarning)
-        yield
 
 
 def _whole(shape: tuple[int, ...]) -> pl.BlockSpec:
