@@ -207,7 +207,7 @@ def test_the_kernels_are_compiled_where_the_devices_compiler_is(name, problem):
         pytest.skip(str(error))
     # Also finds what takes more shared or vector memory than there is.
     memory = targets.compiled(name, problem).memory_analysis()
-    assert memory.argument_size_in_bytes > memory.output_size_in_bytes > 0
+    assert memory.output_size_in_bytes > 0
 
 
 @pytest.mark.parametrize("backend", [pallas_gpu, pallas_tpu])
