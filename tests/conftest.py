@@ -1,9 +1,7 @@
 """Settings of the whole suite: strict shapes, one compile cache, and where the real data lies."""
 
-import json
 import os
 import tempfile
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,26 +26,8 @@ if "XLA_FLAGS" not in os.environ:
 import jax
 import pytest
 
-from wavegen.model import network
-from wavegen.training import cost, loop
-
 # A broadcast between arrays of different rank is a mistake here, never a convenience.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# Tests train and load the same few networks again and again, most of them in this process: what
-# one has traced the next one finds. A program of its own, or another config, traces its own.
-_BLUEPRINTS = {}
-
-
-def _blueprint_once(config, vocabulary, blueprint=network._blueprint):
-    key = config, json.dumps(vocabulary.to_dict())
-    if key not in _BLUEPRINTS:
-        _BLUEPRINTS[key] = blueprint(config, vocabulary)
-    return _BLUEPRINTS[key]
-
-
-network._blueprint = _blueprint_once
-loop.compiled = cost.compiled = cache(loop.compiled)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
