@@ -38,3 +38,22 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no recordings lie beside this checkout (../shared/data)")
     return SHARED
+
+
+# XLA maps memory for every program that it compiles, and keeps it; a process that has as many
+# maps as Linux allows (65,530) dies where the next one is wanted.
+MANY_MAPS = 12_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """What is compiled does not pile up over the modules of a long run."""
+    yield
+    forget_programs()
+
+
+def forget_programs() -> None:
+    """Lets go of what was compiled, where it is much."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()

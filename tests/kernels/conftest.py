@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import forget_programs
 from wavegen_kernels import backends
 
 
@@ -10,3 +11,4 @@ def interpreted():
     """Where the device of a Pallas kernel is missing, the kernel runs on the CPU."""
     with backends.interpreted():
         yield
+    forget_programs()  # those of interpreted kernels are many and large
