@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -110,10 +109,11 @@ def test_its_letters_stand_out_by_day_and_by_night(page, scheme):
 def test_nothing_was_asked_of_a_network_and_nothing_went_wrong(page):
     assert page.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages if m["method"].endswith("BeSent")]
-    assert any(url.startswith("file:") for url in asked)  # the log does tell
-    assert all(url.startswith(("file:", "data:")) for url in asked)
-    assert {Path(url).name for url in asked if url.startswith("file:")} == {"page.html"}
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    # The tab that a browser opens first asks for pictures of its own, and late on a busy machine.
+    asked = [s["request"]["url"] for s in sent if s["documentURL"] == page.current_url]
+    assert page.current_url in asked  # the log does tell
+    assert {url for url in asked if not url.startswith("data:")} == {page.current_url}
 
 
 def _luminance(colour):

@@ -231,7 +231,7 @@ def test_listening_to_the_network_changes_nothing_in_the_training(tmp_path, tiny
 
 def test_a_loader_that_is_too_slow_is_noticed(tmp_path, tiny, notes_corpus, monkeypatch):
     def slow(*given):
-        time.sleep(0.2)  # many times what a step of this network takes
+        time.sleep(0.4)  # many times what a step of this network takes
         return real(*given)
 
     real, said = batches.windows, []

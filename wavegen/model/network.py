@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from wavegen import config as configs
 from wavegen.config import Config, Vocabulary
 from wavegen.heard import Heard
 from wavegen.model.conditioner import Carry, Conditioner
@@ -162,7 +165,7 @@ class Network(nnx.Module):
 def create(config: Config, vocabulary: Vocabulary, seed: int) -> tuple[nnx.GraphDef, Params]:
     """A network of random weights, as its structure and its plain nested dict of arrays."""
     graphdef, make, _ = _blueprint(config, vocabulary)
-    return graphdef, jax.jit(make)(jax.random.key(seed))
+    return graphdef, make(jax.random.key(seed))
 
 
 def structure(config: Config, vocabulary: Vocabulary) -> tuple[nnx.GraphDef, Params]:
@@ -175,16 +178,25 @@ def _blueprint(
     config: Config, vocabulary: Vocabulary
 ) -> tuple[nnx.GraphDef, Callable[[jax.Array], Params], Params]:
     """The structure, the function that draws the arrays from a key, and their shapes."""
-    graphdefs = []
+    shaping = configs.Training(remat=config.training.remat)  # nothing else of it shapes a network
+    config = replace(config, training=shaping, augmentation=configs.Augmentation())
+    return _traced(config, json.dumps(vocabulary.to_dict()))
+
+
+@lru_cache(maxsize=16)  # tracing one takes most of a second
+def _traced(
+    config: Config, vocabulary: str
+) -> tuple[nnx.GraphDef, Callable[[jax.Array], Params], Params]:
+    known, graphdefs = Vocabulary.from_dict(json.loads(vocabulary)), []
 
     def make(key: jax.Array) -> Params:
-        network = Network(config, vocabulary, rngs=nnx.Rngs(params=key))
+        network = Network(config, known, rngs=nnx.Rngs(params=key))
         graphdef, state = nnx.split(network, nnx.Param)
         graphdefs.append(graphdef)
         return nnx.to_pure_dict(state)
 
     shapes = jax.eval_shape(make, jax.random.key(0))  # fills graphdefs
-    return graphdefs[0], make, shapes
+    return graphdefs[0], jax.jit(make), shapes
 
 
 def assemble(graphdef: nnx.GraphDef, params: Params) -> Network:

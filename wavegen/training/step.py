@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -77,6 +77,7 @@ def step(
 train_step = jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
 
 
+@lru_cache  # so that a second training of the same shapes finds its step compiled
 def compiled(mesh: Mesh) -> Wrapped:
     """`train_step` for a state that is on all devices of a mesh, and a batch spread over them."""
     shared = partial(step, mesh=mesh if mesh.size > 1 else None)
