@@ -16,11 +16,12 @@ from wavegen_kernels.generate import api, pallas_gpu, pallas_tpu, reference
 running_sum = lambda x: jnp.cumsum(x, axis=1)
 
 
-def drawn(logits, u, temperature=1.0, top_k=0, top_p=1.0):
+def drawn(logits, u, temperature=1.0, top_k=0, top_p=1.0, n_codes=None):
+    n_codes = n_codes or logits.shape[1]
     column = lambda x: jnp.full((len(logits), 1), x, jnp.float32)
-    settings = (column(temperature), column(top_k), column(top_p))
+    settings = (column(temperature), column(top_k), column(top_p), True, n_codes)
     u = jnp.asarray(u, jnp.float32)[:, None]
-    return np.asarray(draw.drawn(jnp.asarray(logits), u, *settings, True, running_sum))[:, 0]
+    return np.asarray(draw.drawn(jnp.asarray(logits), u, *settings, running_sum))[:, 0]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,19 @@ def test_a_code_is_drawn_from_any_logits():
             assert np.isfinite(logits[0, code])
             if logits[0, 0] < -1e5:  # the others' probability is zero
                 assert code == 5
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1e35])
+@pytest.mark.parametrize("top_p", [1.0, 1e-40])
+def test_a_code_is_one_of_the_networks_even_of_logits_that_are_no_numbers(
+    spoilt, temperature, top_p
+):
+    logits = np.zeros((3, 8), np.float32)
+    logits[:, 6:] = padding.IMPOSSIBLE
+    logits[0, 2] = logits[1, :6] = spoilt
+    codes = drawn(logits, [1 - 2.0**-24] * 3, temperature, 0, top_p, n_codes=6)
+    assert ((codes >= 0) & (codes < 6)).all()
 
 
 def test_the_two_functions_of_our_own_are_those_of_numpy():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -159,6 +161,43 @@ def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
     codes = np.asarray(codes)
     logits = exact_logits(stack, cond, codes, way, periods)
     assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
+
+
+EXTREMES = {
+    # No normal number of float32, which some machines take for zero: the most probable code.
+    "least_share": {"top_p": 1e-40},
+    "cold": {"temperature": 1e-37},
+    # All codes alike, those that fill up an accelerator's lanes as well.
+    "hot": {"temperature": 1e35},
+    "hot_and_few": {"temperature": 1e35, "top_k": 99},
+}
+
+
+@pytest.mark.parametrize("way", [*WAYS, *REFERENCE])
+@pytest.mark.parametrize("asked", EXTREMES.values(), ids=EXTREMES)
+def test_extreme_settings_draw_codes_of_the_network(way, asked):
+    odd = dataclasses.replace(cases.CASES["tiny_odd"], n_codes=100)
+    stack, cond = cases.weights(odd), cases.conditioning(odd, B, F)
+    given = {"hop_length": P, "seed": 5, "streams": STREAMS, **way}
+    _, codes = api.generate(stack, weights.initial_state(stack, B), cond, **asked, **given)
+    codes = np.asarray(codes)
+    assert ((codes >= 0) & (codes < 100)).all()
+    if max(asked.values()) < 1:
+        cold = {"temperature": 0, "top_p": 0.5}  # the program that filters, as it is compiled
+        _, best = api.generate(stack, weights.initial_state(stack, B), cond, **cold, **given)
+        np.testing.assert_array_equal(codes, best)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("asked", [{}, {"temperature": 0.0}, {"top_k": 3, "top_p": 0.5}])
+def test_logits_too_large_for_a_float32_draw_codes_of_the_network(way, asked):
+    stack, state, cond, _ = problem("tiny_odd")
+    huge = {name: getattr(stack, name) * np.float32(1e25) for name in ("head1", "head2")}
+    stack = dataclasses.replace(stack, **huge)
+    _, codes = api.generate(
+        stack, state, cond, hop_length=P, seed=5, streams=STREAMS, **asked, **way
+    )
+    assert ((np.asarray(codes) >= 0) & (np.asarray(codes) < stack.n_codes)).all()
 
 
 @pytest.mark.parametrize("way", EVERY_WAY)

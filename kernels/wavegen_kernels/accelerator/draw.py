@@ -1,6 +1,6 @@
 """A code drawn from its logits without sorting them; see generate.reference.draw.
 
-M streams, V' codes, of which those filled up have a probability of zero.
+M streams, V' codes: the network's, and those that fill them up, which are never drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from jax import lax
 
 Array = jax.Array
 _BITS = 30  # of a float32 from 0 to 1: as integers they rise as the numbers do
+_LEAST = float(jnp.finfo(jnp.float32).tiny)  # what is smaller an accelerator takes for zero
 
 
 def drawn(
@@ -22,13 +23,15 @@ def drawn(
     top_k: Array,  # [M, 1] float32, whole numbers; 0 is off
     top_p: Array,  # [M, 1]; 1 is off
     filtered: bool,  # whether any of the two is on
+    n_codes: int,  # V
     running_sum: Callable[[Array], Array],  # along the codes
-) -> Array:  # int32 [M, 1]
-    """The first code whose cumulative probability exceeds u."""
+) -> Array:  # int32 [M, 1] in 0 ... V-1
+    """The first code whose cumulative probability exceeds u; any, of logits that are no numbers."""
     lanes = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
     above = logits - jnp.max(logits, axis=1, keepdims=True)
     greedy = temperature == 0
     p = jnp.exp(above / jnp.where(greedy, 1.0, temperature))
+    p = jnp.where(lanes < n_codes, p, 0.0)  # of a filled code, heat makes something of nothing
     if filtered:
         p = _kept_by_number(p, top_k, running_sum)
         p = _kept_by_share(p, top_p, running_sum)
@@ -37,7 +40,9 @@ def drawn(
     cdf = jnp.where(p > 0, running_sum(p), 0.0)
     target = u * jnp.max(cdf, axis=1, keepdims=True)
     found = jnp.where(greedy, above == 0, cdf > target)
-    return jnp.min(jnp.where(found, lanes, logits.shape[1]), axis=1, keepdims=True)
+    code = jnp.min(jnp.where(found, lanes, n_codes), axis=1, keepdims=True)
+    # The next sample reads a row of the embedding by it, which must be there.
+    return jnp.minimum(code, n_codes - 1)
 
 
 def measure(
@@ -64,7 +69,7 @@ def _kept_by_number(p: Array, top_k: Array, running_sum: Callable[[Array], Array
 
 def _kept_by_share(p: Array, top_p: Array, running_sum: Callable[[Array], Array]) -> Array:
     """The fewest codes, in falling probability, whose share reaches top_p; the others' zero."""
-    wanted = top_p * _sum(p)
+    wanted = jnp.maximum(top_p * _sum(p), _LEAST)  # of zero, no code at all would be enough
     least = _largest(lambda chosen: _sum(jnp.where(chosen, p, 0.0)) >= wanted, p)
     missing = wanted - _sum(jnp.where(p > least, p, 0.0))
     equals = jnp.ceil(missing / jnp.where(least > 0, least, 1.0))

@@ -153,7 +153,7 @@ def plan(weights: StackWeights, hop: int, filtered: bool, measured: bool, *, tea
     kind = None if linear is None else Kind(weights.n_codes, linear.floor)
     if linear is not None and not linear.periodic:
         hop = linear.refit
-    return Plan(hop, filtered, measured, teacher, kind)
+    return Plan(weights.n_codes, hop, filtered, measured, teacher, kind)
 
 
 def _run(

@@ -27,6 +27,7 @@ Ref = Any  # a reference to an array in the kernel's memory; outside of it, the 
 class Plan(NamedTuple):
     """What is known before a kernel is compiled."""
 
+    n_codes: int  # V
     hop: int  # samples of a frame, in this launch
     filtered: bool  # whether any top_k or top_p is on
     measured: bool  # whether the codes' likelihood is wanted
@@ -183,7 +184,8 @@ def _choose(tile: Tile, logits: Array, f: Array | int, i: Array) -> Array:  # in
         return code
     temperature, top_k, top_p = (inputs.settings[f, n] for n in range(3))
     u = device.column(inputs.uniforms, i)
-    drawn = draw.drawn(logits, u, temperature, top_k, top_p, plan.filtered, device.running_sum)
+    settings = (temperature, top_k, top_p, plan.filtered, plan.n_codes)
+    drawn = draw.drawn(logits, u, *settings, device.running_sum)
     code = jnp.where(code >= 0, code, drawn)
     device.put(outputs.codes, i, code)
     if outputs.likelihood is not None:

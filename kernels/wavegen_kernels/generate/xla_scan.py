@@ -252,8 +252,9 @@ def _draw(
     temperature, top_k, top_p = settings
     best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     greedy = temperature == 0
-    scaled = logits / jnp.where(greedy, 1.0, temperature)[:, None]
-    p = jnp.exp(scaled - jnp.max(scaled, axis=-1, keepdims=True))
+    # The largest one is taken away first: divided by a very low temperature it would be infinite.
+    above = logits - jnp.max(logits, axis=-1, keepdims=True)
+    p = jnp.exp(above / jnp.where(greedy, 1.0, temperature)[:, None])
     if filtered:
         p = jnp.where(_kept(p, top_k, top_p), p, 0.0)
     cdf = jnp.cumsum(p, axis=-1)
@@ -290,6 +291,8 @@ def _kept(
     k = jnp.where(top_k > 0, jnp.minimum(top_k, V), V)[:, None]
     falling = jnp.where(jnp.arange(V)[None] < k, jnp.take_along_axis(p, order, axis=-1), 0.0)
     before = jnp.cumsum(falling, axis=-1) - falling
-    short = before < top_p[:, None] * jnp.sum(falling, axis=-1, keepdims=True)
+    wanted = top_p[:, None] * jnp.sum(falling, axis=-1, keepdims=True)
+    # A share that is no normal number may count as zero, for which no code at all is enough.
+    short = before < jnp.maximum(wanted, jnp.finfo(jnp.float32).tiny)
     n = jnp.sum(short | (top_p >= 1)[:, None], axis=-1, keepdims=True)
     return rank < jnp.minimum(n, k)
