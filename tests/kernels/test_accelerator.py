@@ -8,12 +8,24 @@ import numpy as np
 import pytest
 
 from wavegen_kernels import backends, cases, predictor, weights
-from wavegen_kernels.accelerator import draw, launch, numbers, padding, queues
+from wavegen_kernels.accelerator import draw, launch, numbers, padding, queues, stretches
 from wavegen_kernels.bench import targets
 from wavegen_kernels.bench.targets import Problem
 from wavegen_kernels.generate import api, pallas_gpu, pallas_tpu, reference
 
 running_sum = lambda x: jnp.cumsum(x, axis=1)
+
+
+def kernels():
+    """The names of the Pallas kernels; one that cannot run here says why."""
+    for name in ("pallas_gpu", "pallas_tpu"):
+        with backends.interpreted():
+            reason = backends.unavailable_reason(name)
+        mark = pytest.mark.skipif(reason is not None, reason=str(reason))
+        yield pytest.param(name, marks=mark, id=name)
+
+
+KERNELS = list(kernels())
 
 
 def drawn(logits, u, temperature=1.0, top_k=0, top_p=1.0, n_codes=None):
@@ -122,24 +134,57 @@ def test_channels_are_filled_up_with_what_changes_nothing():
         np.testing.assert_array_equal(net.gate[:, :, 1, :8, :8], stack.gate[..., 8:])
         assert (net.head2_bias[0, 64:] < -1e29).all()
         assert padding.net(stack, "float32", unit) is net  # made once
-        leaves = jax.tree.leaves(net)
-        assert padding.num_bytes(stack, "float32", unit) == sum(x.nbytes for x in leaves)
+
+
+def tiling(machine, case, batch, precision, chip, **asked):
+    stack = cases.weights(case)
+    given = {"hop": 256, "filtered": False, "measured": False, "teacher": False} | asked
+    plan = launch.plan(stack, **given)
+    return launch.prepared(machine, chip, plan, stack, batch, precision)[0]
 
 
 def test_few_streams_take_a_block_each_and_many_the_matrix_units():
-    assert [pallas_gpu.tile(batch, "bfloat16", 132) for batch in (1, 132)] == [1, 1]
-    assert [pallas_gpu.tile(batch, "bfloat16", 132) for batch in (133, 2112)] == [16, 16]
-    assert pallas_gpu.tile(2113, "bfloat16", 132) == 32
-    assert pallas_gpu.tile(100_000, "float32", 132) == 16
+    def streams(batch, precision, case="reference", chip=targets.TARGETS["h100"].chip):
+        return tiling(pallas_gpu.MACHINE, cases.CASES[case], batch, precision, chip).streams
+
+    assert [streams(batch, "bfloat16") for batch in (1, 132)] == [1, 1]
+    assert [streams(batch, "bfloat16") for batch in (133, 2112)] == [16, 16]
+    assert streams(2113, "bfloat16") == 32
+    assert streams(100_000, "float32") == 16
+
+
+@pytest.mark.parametrize(
+    ("case", "precision", "near", "streams", "widest", "stages"),
+    [
+        ("reference", "bfloat16", 232_448, 32, 256, 2),
+        ("reference", "bfloat16", 101_376, 32, 128, 2),
+        ("reference", "float32", 101_376, 16, 64, 1),
+        ("reference", "float32", 49_152, 16, 32, 1),
+        ("big", "bfloat16", 232_448, 32, 256, 1),
+        ("big", "float32", 65_536, 1, 128, 1),  # 128 rows and columns alone are as much
+    ],
+)
+def test_what_does_not_fit_shared_memory_is_multiplied_in_parts_or_not_brought_there(
+    case, precision, near, streams, widest, stages
+):
+    chip, shape = launch.Chip(128, near), cases.CASES[case]
+    assert tiling(pallas_gpu.MACHINE, shape, 4096, precision, chip).streams == streams
+    net = padding.net(cases.weights(shape), precision, pallas_gpu.UNIT)
+    assert pallas_gpu._widest(net, streams, near) == widest
+    assert pallas_gpu._stages(net, streams, near) == stages
 
 
 def test_a_tile_of_a_tpu_fits_its_memory_or_is_refused_before_anything_runs():
-    stack = cases.weights(cases.CASES["reference"])
-    tiles = [pallas_tpu.tile(stack, batch, "bfloat16", 2**27) for batch in (1, 8, 9, 1000)]
-    assert tiles == [8, 8, 16, 64]
-    assert pallas_tpu.tile(stack, 1000, "bfloat16", 40 * 2**20) == 16  # 1 MiB of queues each
-    with pytest.raises(backends.BackendUnavailable, match=r"want 21 MiB.* has 16; xla_scan"):
-        pallas_tpu.tile(stack, 1, "bfloat16", 2**24)
+    def streams(batch, vector_memory, **asked):
+        chip = launch.Chip(1, vector_memory)
+        given = (cases.CASES["reference"], batch, "bfloat16", chip)
+        return tiling(pallas_tpu.MACHINE, *given, **asked).streams
+
+    assert [streams(batch, 2**27) for batch in (1, 8, 9, 1000)] == [8, 8, 16, 64]
+    assert streams(1000, 40 * 2**20) == 16  # 1 MiB of queues each
+    assert streams(64, 2**27, teacher=True, hop=512) == 32  # and 1 MiB of logits
+    with pytest.raises(backends.BackendUnavailable, match=r"want 22 MiB.* has 16; xla_scan"):
+        streams(1, 2**24)
 
 
 @pytest.mark.parametrize(("name", "what"), [("pallas_gpu", "NVIDIA GPU"), ("pallas_tpu", "a TPU")])
@@ -153,26 +198,58 @@ def test_without_its_device_a_kernel_says_what_it_needs(name, what):
     assert backends.choose("auto") == "numba_cpu"
 
 
-@pytest.mark.parametrize(("bound", "size"), [("LONGEST", 16), ("MOST", 23)])
-@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+@pytest.mark.parametrize(
+    ("case", "where", "bound", "size", "launches"),
+    [
+        ("tiny_periodic", stretches, "LONGEST", 16, 3),  # two frames of 8 samples at once
+        ("tiny_periodic", stretches, "MOST", 23, 3),
+        ("tiny_periodic", stretches, "LONGEST", 5, 12),  # parts of 5 and of 3
+        ("tiny_foretold", stretches, "LONGEST", 7, 12),  # whole fits, of 4
+        ("tiny_periodic", pallas_tpu, "LONGEST_FRAME", 4, 12),
+    ],
+)
+@pytest.mark.parametrize("name", KERNELS)
 def test_long_calls_are_cut_into_launches_of_the_same_samples(
-    name, bound, size, interpreted, monkeypatch
+    name, case, where, bound, size, launches, interpreted, monkeypatch
 ):
-    stack = cases.weights(cases.CASES["tiny_periodic"])
-    cond, periods = (
-        each(cases.CASES["tiny_periodic"], 1, 6) for each in (cases.conditioning, cases.periods)
-    )
+    if name == "pallas_gpu" and where is pallas_tpu:
+        pytest.skip("a GPU's frames are as long as you like")
+    stack = cases.weights(cases.CASES[case])
+    cond, periods = (each(cases.CASES[case], 1, 6) for each in (cases.conditioning, cases.periods))
     given = {"hop_length": 8, "seed": 1, "streams": [3], "periods": periods, "backend": name}
     calls, block = [], jax.block_until_ready
     _, whole = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
-    monkeypatch.setattr(launch, bound, size)
+    monkeypatch.setattr(where, bound, size)
     monkeypatch.setattr(jax, "block_until_ready", lambda x: calls.append(0) or block(x))
     _, parts = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
-    assert len(calls) == 3  # between them Ctrl-C is heard
+    assert len(calls) == launches  # between them Ctrl-C is heard
     np.testing.assert_array_equal(parts, whole)
 
 
-@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Shared memory size limit exceeded: requested 2", backends.BackendUnavailable),
+        ("Ran out of memory in memory space vmem. Used 3", backends.BackendUnavailable),
+        ("Triton support is only enabled for Ampere GPUs", backends.BackendUnavailable),
+        ("an illegal memory access was encountered", jax.errors.JaxRuntimeError),
+    ],
+)
+def test_what_a_devices_compiler_refuses_is_told_in_words(words, kind, interpreted, monkeypatch):
+    def compiled(*_):
+        raise jax.errors.JaxRuntimeError(f"KIND: {words}\nand many lines more")
+
+    monkeypatch.setattr(launch, "_compiled", compiled)
+    monkeypatch.setattr(backends, "interpreting", lambda: True)  # whatever there is
+    stack = cases.weights(cases.CASES["tiny_odd"])
+    cond = cases.conditioning(cases.CASES["tiny_odd"], 1, 1)
+    given = {"hop_length": 8, "seed": 1, "streams": [3], "backend": "pallas_gpu"}
+    with pytest.raises(kind, match=words) as told:
+        api.generate(stack, weights.initial_state(stack, 1), cond, **given)
+    assert ("many lines" in str(told.value)) == (kind is jax.errors.JaxRuntimeError)
+
+
+@pytest.mark.parametrize("name", KERNELS)
 def test_what_fills_up_a_tile_is_not_heard(name, interpreted, monkeypatch):
     """Streams that fill a tile come out of nothing that the others' numbers go through."""
     monkeypatch.setattr(pallas_gpu, "cores", lambda: 1)  # a tile of 16 for 3 streams
@@ -197,57 +274,131 @@ PROBLEMS = {
     "exact": Problem(cases.CASES["reference"], 200, "float32"),
     "big": Problem(cases.CASES["big"], 200),
     "foretold": Problem(cases.CASES["foretold"], 200),
+    "one_foretold": Problem(cases.CASES["foretold"], 1),
     "filtered": Problem(cases.CASES["small"], 200, filtered=True, measured=True),
+    "one_filtered": Problem(cases.CASES["small"], 1, filtered=True, measured=True),
     "teacher": Problem(cases.CASES["small"], 8, teacher=True),
+    "many_taught": Problem(cases.CASES["reference"], 200, teacher=True, hop_length=512),
     "periodic": Problem(cases.CASES["tiny_periodic"], 8, "float32"),
     "three_taps": Problem(cases.CASES["tiny_three_taps"], 200),
 }
-CALLS = {"h100": "__gpu$xla.gpu.triton", "v5e": "tpu_custom_call"}
+CALLS = {"cuda": "__gpu$xla.gpu.triton", "tpu": "tpu_custom_call"}
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-@pytest.mark.parametrize("name", targets.TARGETS)
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        pytest.param(name, problem, id=f"{name}-{which}")
+        for name in targets.TARGETS
+        for which, problem in PROBLEMS.items()
+        if name != "rtx4090" or which in ("many", "exact")  # else as for an H100
+    ],
+)
 def test_the_kernels_are_lowered_for_their_devices_anywhere(name, problem):
-    assert CALLS[name] in targets.lowered(name, problem).as_text()
+    platform = targets.TARGETS[name].platform
+    assert CALLS[platform] in targets.lowered(name, problem).as_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_the_kernels_are_compiled_where_the_devices_compiler_is(name, problem):
+    # Also finds what takes more shared or vector memory than there is.
+    assert compiled(name, problem).output_size_in_bytes > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frames", [1, 64])
+@pytest.mark.parametrize("asked", [{}, {"teacher": True}, {"measured": True, "filtered": True}])
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_the_memory_of_a_compiled_call_is_no_more_than_what_is_counted(name, asked, frames):
+    problem = Problem(cases.CASES["small"], 256, frames=frames, hop_length=64, **asked)
+    memory = compiled(name, problem)
+    parts = (memory.argument_size_in_bytes, memory.output_size_in_bytes)
+    stack, machine = cases.weights(problem.case), targets.TARGETS[name].backend.MACHINE
+    usual = {"filtered": False, "measured": False, "teacher": False}
+    plan = launch.plan(stack, 64, **usual | asked)
+    given = (stretches.shape(stack), plan, machine.unit, frames, 64, 0)
+    counted = 256 * stretches.of_stream(*given).of(frames, 64 * frames)
+    counted += padding.num_bytes(padding.net(stack, problem.precision, machine.unit))
+    assert memory.temp_size_in_bytes + sum(parts) <= counted
+
+
+def compiled(name, problem):
+    """The memory analysis of a compiled problem; skips where the device's compiler is missing."""
     try:
         targets.topology(name)
     except RuntimeError as error:
         pytest.skip(str(error))
-    # Also finds what takes more shared or vector memory than there is.
-    memory = targets.compiled(name, problem).memory_analysis()
-    assert memory.output_size_in_bytes > 0
+    return targets.compiled(name, problem).memory_analysis()
 
 
-@pytest.mark.parametrize("backend", [pallas_gpu, pallas_tpu])
-def test_the_fit_inside_a_kernel_is_that_of_the_predictor(backend, interpreted):
+@pytest.mark.parametrize(
+    ("case", "fences"),
+    [
+        ("reference", 1),  # before the next sample reads what the layers wrote
+        ("tiny_periodic", 2),  # and its echo what was drawn
+        ("foretold", 3),  # and, in the kernel that fits, every stage the one before
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 200])
+def test_a_gpus_threads_wait_for_each_other_where_one_reads_what_another_wrote(
+    case, fences, batch, monkeypatch
+):
+    found, barrier = [], pallas_gpu.triton.debug_barrier
+    monkeypatch.setattr(pallas_gpu.triton, "debug_barrier", lambda: found.append(0) or barrier())
+    targets.lowered("h100", Problem(cases.CASES[case], batch))
+    assert len(found) == fences
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_fit_inside_a_kernel_is_that_of_the_predictor(name, interpreted):
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((8, 100)).astype(np.float32)
     heard = np.cumsum(noise, axis=1) * np.geomspace(1e-4, 0.1, 8, dtype=np.float32)[:, None]
     heard[0] = 0  # silence
-    found = np.asarray(backend.fit(jnp.asarray(heard), 20, 0.99))
+    fit = {"pallas_gpu": pallas_gpu.fit, "pallas_tpu": pallas_tpu.fit}[name]
+    found = np.asarray(fit(jnp.asarray(heard), 20, 0.99))
     expected = predictor.fit(heard.astype(np.float64), 20, 0.99, np)
     assert not found[0].any()
     # 20 stages of float32, each with a sum of 100 terms; coefficients are of order 1.
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("refit", [0, 3])
+@pytest.mark.parametrize(("frames", "hop"), [(1, 12), (5, 12), (7, 60)])
+@pytest.mark.parametrize("most", [1, 4, 12, 30, 100])
+def test_stretches_are_all_samples_in_order_and_none_too_long(frames, hop, most, refit):
+    found = list(stretches.cut(frames, hop, most, refit))
+    times = [t for _, samples in found for t in range(samples.start, samples.stop)]
+    assert times == list(range(frames * hop))
+    for of_frames, samples in found:
+        length = samples.stop - samples.start
+        assert length <= max(most, refit)
+        assert length % (refit or 1) == 0
+        first, last = samples.start // hop, (samples.stop - 1) // hop
+        assert (of_frames.start, of_frames.stop) == (first, last + 1)
+        assert first == last or length % hop == 0
+
+
 def test_more_streams_than_the_memory_holds_are_refused_before_anything_runs(monkeypatch):
-    monkeypatch.setattr(launch, "_memory", lambda: 2**30)
-    stack = cases.weights(cases.CASES["reference"])
-    machine = pallas_gpu._machine(10_000, "bfloat16")
-    words = r"'pallas_gpu'.* 10000 streams .* this device has 1.0; it holds 507 streams"
+    needed = stretches.Bytes(always=2**20, frame=2**18, sample=2**10)  # 1.3 MiB of 64 samples
+    longest = lambda batch, refit=0: stretches.longest("pallas_gpu", needed, batch, 256, refit)
+    monkeypatch.setattr(stretches, "memory", lambda: None)
+    assert longest(10_000) == stretches.MOST // 10_000
+    monkeypatch.setattr(stretches, "memory", lambda: 2**30)
+    words = r"'pallas_gpu'.* 10000 streams .* 12.8 GiB, this device has 1.0; it holds 780 streams"
     with pytest.raises(backends.BackendUnavailable, match=words):
-        launch._check_memory(machine, stack, 10_000)
-    launch._check_memory(machine, stack, 507)
+        longest(10_000)
+    assert longest(780) == 64
+    assert longest(780, refit=64) == 64
+    # Of the 2 MiB of a stream 3/4 are free for stretches; a sample takes 2 KiB of them, with its
+    # share of the conditioning.
+    assert longest(512) == 384
+    assert longest(1) == stretches.LONGEST
 
 
-@pytest.mark.parametrize("name", ["pallas_gpu", "pallas_tpu"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_a_queues_new_row_is_written_before_it_is_read(name, interpreted, monkeypatch):
     stack = cases.weights(cases.CASES["tiny_three_taps"])
     cond = cases.conditioning(cases.CASES["tiny_three_taps"], 2, 3)

@@ -2,7 +2,6 @@
 
 A launch is one call of a kernel. It makes all samples up to the predictor's next fit, which
 another kernel computes in between; without a fitted predictor it makes all frames of a stretch.
-Stretches are short, so that no launch takes long and the host can be interrupted.
 
 Letters as in padding.py.
 """
@@ -19,23 +18,54 @@ import numpy as np
 from jax import lax
 
 from wavegen_kernels import random
-from wavegen_kernels.accelerator import padding, queues
+from wavegen_kernels.accelerator import padding, queues, stretches
 from wavegen_kernels.accelerator.linear import Kind
 from wavegen_kernels.accelerator.padding import Net, Unit, filled
 from wavegen_kernels.accelerator.sample import Plan
+from wavegen_kernels.accelerator.stretches import Stack
 from wavegen_kernels.backends import BackendUnavailable
 from wavegen_kernels.predictor import Echo
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = Any  # a numpy array or a jax array
 
-# What a call takes beside the weights, in sizes of all queues filled up: as they come, as a kernel
-# wants them and as they go, and what XLA keeps in between. Compiled for an H100 it is 3.1, for a
-# TPU v5e 3.8.
-COPIES = 4
-# A stretch takes some seconds at most: so many samples at 5000 a second, which is slow for a
-# kernel, and so many of all streams at 10 million a second.
-LONGEST, MOST = 2**14, 2**25
+# What compilers say of a device that is too small, or too old, for a kernel.
+REFUSALS = ("Shared memory size limit", "memory space vmem", "Triton support is only enabled")
+
+
+class Chip(NamedTuple):
+    """What of a device decides how a call is laid over it."""
+
+    cores: int  # multiprocessors of a GPU; 1 for a TPU
+    near: int  # bytes of memory beside a core: a GPU's shared, a TPU's vector memory
+
+
+class Tiling(NamedTuple):
+    """How a call is laid over a chip."""
+
+    streams: int  # of a tile
+    samples: int  # of a frame, at most
+    near: int  # see Chip
+
+
+class Call(NamedTuple):
+    """What a call asks for, as it comes: of B streams, F frames of P samples."""
+
+    cond: Array  # [B, F, L, 2R]
+    settings: Array  # [3, B, F]: temperature, top_k, top_p
+    seed: Array  # uint32
+    streams: Array  # [B]
+    forced: Array  # int32 [B, F*P]; -1 where a code shall be drawn
+    echo: Echo | None  # of [B, F]
+
+    def part(self, frames: slice, samples: slice) -> Call:
+        """The same of some frames, and of their samples."""
+        return self._replace(
+            cond=self.cond[:, frames],
+            settings=self.settings[..., frames],
+            forced=self.forced[:, samples],
+            echo=self.echo and Echo(self.echo.delay[:, frames], self.echo.taps[:, frames]),
+        )
 
 
 class Moving(NamedTuple):
@@ -70,29 +100,20 @@ class Made(NamedTuple):
     logits: Any  # [F*P, B', V']
 
 
-# Makes the samples of so many streams to a tile; gives queues and errors after them, too.
-Kernel = Callable[[Net, Plan, int, Moving, Asked], tuple[Any, Any, Made]]
+# Makes a launch's samples; gives queues and errors after them, too.
+Kernel = Callable[[Net, Plan, Tiling, Moving, Asked], tuple[Any, Any, Made]]
 
 
 class Machine(NamedTuple):
-    """A kernel, and how it wants its arrays."""
+    """A kind of accelerator: its kernels, and how they want their arrays."""
 
     name: str  # of the backend
+    unit: Unit  # of channels
+    chip: Callable[[], Chip]  # the one that is here
+    # How a call of so many streams is laid over a chip. Raises BackendUnavailable.
+    tiling: Callable[[Net, Stack, Plan, int, Chip], Tiling]
     kernel: Kernel
     fit: Callable[[Any, int, float], Any]  # samples [B', W], order, damping -> coefficients [B', N]
-    unit: Unit  # of channels
-    tile: int  # of streams
-
-
-class Stack(NamedTuple):
-    """What of the weights is known before anything is compiled."""
-
-    queue_lengths: tuple[int, ...]
-    n_codes: int
-    window: int
-    refit: int  # samples from fit to fit; 0: nothing is fitted
-    order: int
-    damping: float
 
 
 def generate(
@@ -116,8 +137,8 @@ def generate(
     filtered = bool((top_k > 0).any() or (top_p < 1).any())
     wanted = plan(weights, hop_length, filtered, measured, teacher=False)
     settings = np.stack([temperature, top_k, top_p]).astype(np.float32)
-    given = (weights, state, cond, settings, np.uint32(seed), streams, forced, echo)
-    state, made = _run(machine, wanted, precision, *given)
+    call = Call(cond, settings, np.uint32(seed), streams, forced, echo)
+    state, made = _run(machine, wanted, precision, weights, state, call)
     if not measured:
         return state, made.codes[..., 0].T, None
     return (
@@ -142,8 +163,8 @@ def logits(
     wanted = plan(weights, hop_length, filtered=False, measured=False, teacher=True)
     settings = np.ones((3, *cond.shape[:2]), np.float32)
     streams = np.zeros(len(codes), np.uint32)
-    given = (weights, state, cond, settings, np.uint32(0), streams, codes, echo)
-    state, made = _run(machine, wanted, precision, *given)
+    call = Call(cond, settings, np.uint32(0), streams, codes, echo)
+    state, made = _run(machine, wanted, precision, weights, state, call)
     return state, jnp.swapaxes(made.logits, 0, 1)
 
 
@@ -156,98 +177,67 @@ def plan(weights: StackWeights, hop: int, filtered: bool, measured: bool, *, tea
     return Plan(weights.n_codes, hop, filtered, measured, teacher, kind)
 
 
+def prepared(
+    machine: Machine, chip: Chip, plan: Plan, weights: StackWeights, batch: int, precision: str
+) -> tuple[Tiling, Stack, Net]:
+    """What a call of so many streams is compiled for. Raises BackendUnavailable."""
+    net, stack = padding.net(weights, precision, machine.unit), stretches.shape(weights)
+    return machine.tiling(net, stack, plan, batch, chip), stack, net
+
+
 def _run(
     machine: Machine,
     plan: Plan,
     precision: str,
     weights: StackWeights,
     state: StepState,
-    cond: Array,  # [B, F, L, 2R]
-    settings: np.ndarray,  # [3, B, F]
-    seed: np.uint32,
-    streams: np.ndarray,  # [B]
-    forced: np.ndarray,  # [B, F*P]
-    echo: Echo | None,  # of [B, F]
+    call: Call,
 ) -> tuple[StepState, Made]:
     """The state after all frames and all that was made, stretch after stretch."""
-    _check_memory(machine, weights, len(streams))
-    net = padding.net(weights, precision, machine.unit)
-    F = cond.shape[1]
-    hop, made = forced.shape[1] // F, []
-    frames = max(1, min(LONGEST, MOST // len(streams)) // hop)
-    for first in range(0, F, frames):
-        here = slice(first, first + frames)
-        part = None if echo is None else Echo(echo.delay[:, here], echo.taps[:, here])
-        state, each = _compiled(
-            machine,
-            plan,
-            shape(weights),
-            net,
-            state,
-            cond[:, here],
-            settings[..., here],
-            seed,
-            streams,
-            forced[:, first * hop : (first + frames) * hop],
-            part,
-        )
+    (B, F), hop = call.cond.shape[:2], call.forced.shape[1] // call.cond.shape[1]
+    tiling, stack, net = prepared(machine, machine.chip(), plan, weights, B, precision)
+    given = call.cond.nbytes // B if isinstance(call.cond, jax.Array) else 0
+    needed = stretches.of_stream(stack, plan, machine.unit, F, hop, given)
+    most = stretches.longest(machine.name, needed, B, hop, stack.refit)
+    if plan.hop > tiling.samples:
+        most = min(most, tiling.samples)
+    made = []
+    for frames, samples in stretches.cut(F, hop, most, stack.refit):
+        part = call.part(frames, samples)
+        if not stack.refit:  # which is a frame to the kernel
+            plan = plan._replace(hop=part.forced.shape[1] // part.cond.shape[1])
+        try:
+            state, each = _compiled(machine, tiling, plan, stack, net, state, part)
+        except jax.errors.JaxRuntimeError as error:
+            if not any(words in str(error) for words in REFUSALS):
+                raise
+            reason = str(error).partition("\n")[0]
+            raise BackendUnavailable(machine.name, f"{reason}; xla_scan can") from error
         jax.block_until_ready(each)  # where Ctrl-C is heard
         made.append(each)
     return state, made[0] if len(made) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *made)
 
 
-def _check_memory(machine: Machine, weights: StackWeights, batch: int) -> None:
-    """Raises BackendUnavailable for more streams than the device has memory for."""
-    rows = sum(weights.queue_lengths) + len(weights.dilations)
-    each = 4 * COPIES * rows * machine.unit.filled(weights.residual_channels)
-    there = _memory()
-    if there is not None and each * batch > there:
-        raise BackendUnavailable(
-            machine.name,
-            f"{batch} streams of this network want {each * batch / 2**30:.1f} GiB, this device has "
-            f"{there / 2**30:.1f}; it holds {there // each} streams at once",
-        )
-
-
-def _memory() -> int | None:
-    """Bytes that jax may use of the device; None where it does not say."""
-    stats = jax.devices()[0].memory_stats()
-    return stats and stats.get("bytes_limit")
-
-
-def shape(weights: StackWeights) -> Stack:
-    """What of the weights is known before anything is compiled."""
-    linear = weights.predictor
-    refit, order, damping = 0, 0, 0.0
-    if linear is not None and not linear.periodic:
-        refit, order, damping = linear.refit, linear.order, linear.damping
-    return Stack(weights.queue_lengths, weights.n_codes, weights.window, refit, order, damping)
-
-
 def stretch(
     machine: Machine,
+    tiling: Tiling,
     plan: Plan,
     stack: Stack,
     net: Net,
     state: StepState,
-    cond: Array,  # [B, F, L, 2R]
-    settings: Array,  # [3, B, F]
-    seed: Array,
-    streams: Array,  # [B]
-    forced: Array,  # [B, F*P]
-    echo: Echo | None,  # of [B, F]
+    call: Call,
 ) -> tuple[StepState, Made]:  # of B streams
     """The state after some frames, and what was made; the arrays laid out and back again."""
-    (B, T), R = forced.shape, state.queues.shape[2]
-    all_streams = -(-B // machine.tile) * machine.tile
+    (B, T), R = call.forced.shape, stack.channels
+    all_streams = -(-B // tiling.streams) * tiling.streams
     channels = machine.unit.filled(R)
 
     def whole(x: Array) -> Array:  # [..., B, n] -> [..., B', n]
         return filled(x, (all_streams, x.shape[-1]))
 
     times = state.time + jnp.arange(T, dtype=jnp.uint32)
-    uniforms = random.uniforms(seed, streams[None], times[:, None], jnp)
-    cond = jnp.moveaxis(cond.reshape(*cond.shape[:3], 2, R), 0, 3)  # [F, L, 2, B, R]
+    uniforms = random.uniforms(call.seed, call.streams[None], times[:, None], jnp)
+    cond = jnp.moveaxis(call.cond.reshape(*call.cond.shape[:3], 2, R), 0, 3)  # [F, L, 2, B, R]
     moving = Moving(
         queues=filled(
             queues.roomy(state.queues, stack.queue_lengths, state.time), (all_streams, channels)
@@ -258,17 +248,18 @@ def stretch(
         heard=whole(state.heard) if plan.predictor else None,
     )
     asked = Asked(
-        echo=jax.tree.map(lambda x: whole(jnp.swapaxes(x, 0, 1).reshape(x.shape[1], B, -1)), echo),
+        echo=jax.tree.map(
+            lambda x: whole(jnp.swapaxes(x, 0, 1).reshape(x.shape[1], B, -1)), call.echo
+        ),
         cond=filled(cond, (all_streams, channels)) + net.gate_bias[None],
-        settings=whole(settings.transpose(2, 0, 1)[..., None]),
+        settings=whole(call.settings.transpose(2, 0, 1)[..., None]),
         uniforms=whole(uniforms[..., None]),
-        forced=whole(forced.T[..., None]),
+        forced=whole(call.forced.T[..., None]),
     )
-    launch = partial(_launch, machine, plan, stack, net._replace(gate_bias=None))
-    if stack.refit:
-        moving, made = _refitted(launch, machine, stack, moving, asked)
-    else:
-        moving, made = launch(moving, asked)
+    make = partial(_launch, machine, tiling, plan, stack, net._replace(gate_bias=None))
+    moving, made = (
+        _refitted(make, machine, stack, moving, asked) if stack.refit else make(moving, asked)
+    )
     made = jax.tree.map(lambda x: x[:, :B], made)
     if plan.teacher:
         made = made._replace(logits=made.logits[..., : stack.n_codes])
@@ -283,14 +274,22 @@ def stretch(
     return after, made
 
 
-_compiled = jax.jit(stretch, static_argnames=("machine", "plan", "stack"), donate_argnames="state")
+_compiled = jax.jit(
+    stretch, static_argnames=("machine", "tiling", "plan", "stack"), donate_argnames="state"
+)
 
 
 def _launch(
-    machine: Machine, plan: Plan, stack: Stack, net: Net, moving: Moving, asked: Asked
+    machine: Machine,
+    tiling: Tiling,
+    plan: Plan,
+    stack: Stack,
+    net: Net,
+    moving: Moving,
+    asked: Asked,
 ) -> tuple[Moving, Made]:
     """The kernel's call, and what the next one is to be handed."""
-    rows, errors, made = machine.kernel(net, plan, machine.tile, moving, asked)
+    rows, errors, made = machine.kernel(net, plan, tiling, moving, asked)
     T, K = len(made.codes), len(moving.codes)
     heard = moving.heard
     if heard is not None:
@@ -307,7 +306,7 @@ def _launch(
 
 
 def _refitted(
-    launch: Callable[[Moving, Asked], tuple[Moving, Made]],
+    make: Callable[[Moving, Asked], tuple[Moving, Made]],
     machine: Machine,
     stack: Stack,
     moving: Moving,
@@ -316,15 +315,16 @@ def _refitted(
     """A launch from fit to fit."""
     turns = asked.forced.shape[0] // stack.refit
     repeats = turns // asked.cond.shape[0]
-    cond, settings = (jnp.repeat(x, repeats, axis=0)[:, None] for x in (asked.cond, asked.settings))
     uniforms, forced = (
         x.reshape(turns, stack.refit, -1, 1) for x in (asked.uniforms, asked.forced)
     )
 
     def turn(moving: Moving, inputs: tuple) -> tuple[Moving, Made]:
+        n, *of_samples = inputs
+        of_frame = (x[n // repeats][None] for x in (asked.cond, asked.settings))
         fitted = machine.fit(moving.heard, stack.order, stack.damping)
         echo = Echo(jnp.ones((1, len(fitted), 1), jnp.int32), fitted[None])
-        return launch(moving, Asked(echo, *inputs))
+        return make(moving, Asked(echo, *of_frame, *of_samples))
 
-    moving, made = lax.scan(turn, moving, (cond, settings, uniforms, forced))
+    moving, made = lax.scan(turn, moving, (jnp.arange(turns), uniforms, forced))
     return moving, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made)

@@ -79,10 +79,9 @@ def net(weights: StackWeights, precision: str, unit: Unit) -> Net:
     return kept[precision, unit]
 
 
-def num_bytes(weights: StackWeights, precision: str, unit: Unit) -> int:
+def num_bytes(net: Net) -> int:
     """Of the weights as a kernel holds them."""
-    made = jax.eval_shape(lambda w: _made(w, jnp.dtype(precision), unit), weights)
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(made))
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(net))
 
 
 def _made(weights: StackWeights, dtype: Any, unit: Unit) -> Net:

@@ -162,12 +162,12 @@ def _logits(
 
 def _dense(device: Device, inputs: list[Array], matrix: Ref, bias: Ref, columns: Any) -> Array:
     """Some columns of relu(inputs) @ matrix + bias; the inputs lie side by side in parts."""
-    rows = parts(matrix.shape[0], inputs[0].shape[1])
-    products = [
-        device.product(jnp.maximum(x, 0), matrix[part, columns])
-        for x, part in zip(inputs, rows, strict=True)
-    ]
-    return sum(products[1:], products[0]) + bias[:, columns]
+    total = bias[:, columns]
+    for x, part in zip(inputs, parts(matrix.shape[0], inputs[0].shape[1]), strict=True):
+        if part.start:  # or a compiler would bring several parts near at once
+            device.fence()
+        total = total + device.product(jnp.maximum(x, 0), matrix[part, columns])
+    return total
 
 
 def parts(size: int, widest: int) -> list[slice]:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 
 import jax
 import numpy as np
 
 from wavegen_kernels import backends, cases
-from wavegen_kernels.accelerator import padding
+from wavegen_kernels.accelerator import launch, padding
 from wavegen_kernels.bench import record
 from wavegen_kernels.generate import api, numba_cpu
 from wavegen_kernels.weights import StackWeights, initial_state
@@ -135,15 +136,15 @@ def _reading(
     if backend == "numba_cpu":  # a thread takes some of the streams and reads all weights
         threads = len(numba_cpu.groups(batch, numba_cpu.threads()))
         return threads, numba_cpu.packed(weights, precision).arena.nbytes, threads
-    if backend == "pallas_gpu":  # so does a thread block
-        from wavegen_kernels.generate import pallas_gpu  # takes its time
-
-        tiles = -(-batch // pallas_gpu.tile(batch, precision, pallas_gpu.cores()))
-        return cores(), padding.num_bytes(weights, precision, pallas_gpu.UNIT), tiles
-    if backend == "pallas_tpu":
-        from wavegen_kernels.generate import pallas_tpu
-
-        return cores(), padding.num_bytes(weights, precision, pallas_tpu.UNIT), 0
+    if backend in ("pallas_gpu", "pallas_tpu"):
+        machine = import_module(f"wavegen_kernels.generate.{backend}").MACHINE  # takes its time
+        plan = launch.plan(weights, HOP_LENGTH, filtered=False, measured=False, teacher=False)
+        asked = (plan, weights, batch, precision)
+        tiling, _, net = launch.prepared(machine, machine.chip(), *asked)
+        # A row of each tap of the embedding is read, which counts nowhere here.
+        held = padding.num_bytes(net._replace(embed=None, gate_bias=None))
+        # A thread block reads all weights; a TPU's vector memory keeps them.
+        return cores(), held, -(-batch // tiling.streams) if backend == "pallas_gpu" else 0
     return cores(), 4 * case.multiply_adds, 1
 
 

@@ -19,7 +19,8 @@ from jax.experimental import topologies
 from jax.sharding import AbstractDevice, AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from wavegen_kernels import cases, predictor
-from wavegen_kernels.accelerator import launch, padding
+from wavegen_kernels.accelerator import launch
+from wavegen_kernels.accelerator.launch import Chip
 from wavegen_kernels.generate import pallas_gpu, pallas_tpu
 from wavegen_kernels.weights import initial_state
 
@@ -29,41 +30,62 @@ class Target(NamedTuple):
 
     platform: str  # as jax names it when lowering
     kind: str
-    cores: int
     backend: ModuleType
-    vector_memory: int  # bytes; of a TPU
+    chip: Chip
+    config: str  # what XLA wants to know of a GPU
 
 
-# What XLA wants to know of an H100; an H200 differs in its memory alone.
-_H100 = """
-gpu_device_info {
-  threads_per_block_limit: 1024
-  threads_per_warp: 32
-  shared_memory_per_block: 49152
-  shared_memory_per_core: 233472
-  threads_per_core_limit: 2048
-  core_count: 132
-  fpus_per_core: 128
-  block_dim_limit_x: 2147483647
-  block_dim_limit_y: 65535
-  block_dim_limit_z: 65535
-  memory_bandwidth: 3352320000000
-  l2_cache_size: 52428800
-  clock_rate_ghz: 1.98
-  device_memory_size: 84978434048
-  shared_memory_per_block_optin: 232448
-  cuda_compute_capability { major: 9 minor: 0 }
-  registers_per_core_limit: 65536
-  registers_per_block_limit: 65536
+# An H200 differs in its memory alone.
+_H100 = {
+    "threads_per_block_limit": 1024,
+    "threads_per_warp": 32,
+    "shared_memory_per_block": 49_152,
+    "shared_memory_per_core": 233_472,
+    "threads_per_core_limit": 2048,
+    "core_count": 132,
+    "fpus_per_core": 128,
+    "block_dim_limit_x": 2**31 - 1,
+    "block_dim_limit_y": 65_535,
+    "block_dim_limit_z": 65_535,
+    "memory_bandwidth": 3_352_320_000_000,
+    "l2_cache_size": 52_428_800,
+    "clock_rate_ghz": 1.98,
+    "device_memory_size": 84_978_434_048,
+    "shared_memory_per_block_optin": 232_448,
+    "cuda_compute_capability": "{ major: 9 minor: 0 }",
+    "registers_per_core_limit": 65_536,
+    "registers_per_block_limit": 65_536,
 }
-platform_name: "CUDA"
-dnn_version_info { major: 9 minor: 8 patch: 0 }
-runtime_version { major: 12 minor: 8 patch: 0 }
-device_description_str: "NVIDIA H100 80GB HBM3"
-"""
+# Of the GPUs that Triton compiles for it has the least shared memory, as all of its generation.
+_RTX_4090 = _H100 | {
+    "shared_memory_per_core": 102_400,
+    "threads_per_core_limit": 1536,
+    "core_count": 128,
+    "memory_bandwidth": 1_008_000_000_000,
+    "l2_cache_size": 75_497_472,
+    "clock_rate_ghz": 2.52,
+    "device_memory_size": 25_757_220_864,
+    "shared_memory_per_block_optin": 101_376,
+    "cuda_compute_capability": "{ major: 8 minor: 9 }",
+}
+
+
+def _gpu(kind: str, info: dict[str, Any]) -> Target:
+    config = f"""
+        gpu_device_info {{ {" ".join(f"{name}: {value}" for name, value in info.items())} }}
+        platform_name: "CUDA"
+        dnn_version_info {{ major: 9 minor: 8 patch: 0 }}
+        runtime_version {{ major: 12 minor: 8 patch: 0 }}
+        device_description_str: "{kind}"
+    """
+    chip = Chip(info["core_count"], info["shared_memory_per_block_optin"])
+    return Target("cuda", kind, pallas_gpu, chip, config)
+
+
 TARGETS = {
-    "h100": Target("cuda", "NVIDIA H100 80GB HBM3", 132, pallas_gpu, 0),
-    "v5e": Target("tpu", "TPU v5 lite", 1, pallas_tpu, 2**27),
+    "h100": _gpu("NVIDIA H100 80GB HBM3", _H100),
+    "rtx4090": _gpu("NVIDIA GeForce RTX 4090", _RTX_4090),
+    "v5e": Target("tpu", "TPU v5 lite", pallas_tpu, Chip(1, 2**27), ""),
 }
 
 
@@ -73,7 +95,7 @@ class Problem(NamedTuple):
     case: cases.Case
     batch: int
     precision: str = "bfloat16"
-    tile: int | None = None  # None: what the backend takes for so many streams
+    tile: int | None = None  # of so many streams; None: what the backend takes for them
     frames: int = 2
     hop_length: int = 128
     filtered: bool = False
@@ -89,7 +111,7 @@ def lowered(name: str, problem: Problem, sharding: Any = None) -> Any:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments
     )
     kind = "gpu" if target.platform == "cuda" else target.platform
-    device = AbstractDevice(device_kind=target.kind, num_cores=target.cores, platform=kind)
+    device = AbstractDevice(device_kind=target.kind, num_cores=target.chip.cores, platform=kind)
     with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
         traced = jax.jit(run).trace(*shapes)
         return traced.lower(lowering_platforms=(target.platform,))
@@ -108,7 +130,8 @@ def topology(name: str) -> Any:
     jax.devices()  # looks for compilers, too
     options = {"topology_name": "v5e:2x2"}
     if TARGETS[name].platform == "cuda":
-        options = {"topology_name": "h100", "topology": "1x1x1", "target_config": _H100}
+        options = {"topology_name": name, "topology": "1x1x1"}
+        options["target_config"] = TARGETS[name].config
     try:
         return topologies.get_topology_desc(platform=TARGETS[name].platform, **options).devices
     except Exception as error:  # of many kinds: it depends on what of the compiler is missing
@@ -119,28 +142,24 @@ def topology(name: str) -> Any:
 def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tuple]:
     """The function that a call compiles, and its arguments."""
     case, B, F = problem.case, problem.batch, problem.frames
-    weights, backend = cases.weights(case), target.backend
-    if problem.tile is not None:
-        tile = problem.tile
-    elif backend is pallas_gpu:
-        tile = pallas_gpu.tile(B, problem.precision, target.cores)
-    else:
-        tile = pallas_tpu.tile(weights, B, problem.precision, target.vector_memory)
-    machine = launch.Machine(backend.NAME, backend.run, backend.fit, backend.UNIT, tile)
+    weights, machine = cases.weights(case), target.backend.MACHINE
     plan = launch.plan(
         weights, problem.hop_length, problem.filtered, problem.measured, teacher=problem.teacher
     )
+    asked = (plan, weights, B, problem.precision)
+    tiling, stack, net = launch.prepared(machine, target.chip, *asked)
+    if problem.tile is not None:
+        tiling = tiling._replace(streams=problem.tile)
     linear, periods, echo = weights.predictor, cases.periods(case, B, F), None
     if linear is not None and periods is not None:
         echo = predictor.echo(periods, linear.order, linear.window, linear.damping, np)
-    arguments = (
-        padding.net(weights, problem.precision, backend.UNIT),
-        initial_state(weights, B),
-        cases.conditioning(case, B, F),
-        np.ones((3, B, F), np.float32),
-        np.uint32(0),
-        np.zeros(B, np.uint32),
-        np.full((B, F * problem.hop_length), -1, np.int32),
-        echo,
+    call = launch.Call(
+        cond=cases.conditioning(case, B, F),
+        settings=np.ones((3, B, F), np.float32),
+        seed=np.uint32(0),
+        streams=np.zeros(B, np.uint32),
+        forced=np.full((B, F * problem.hop_length), -1, np.int32),
+        echo=echo,
     )
-    return partial(launch.stretch, machine, plan, launch.shape(weights)), arguments
+    given = net, initial_state(weights, B), call
+    return partial(launch.stretch, machine, tiling, plan, stack), given

@@ -5,7 +5,8 @@ GPU, lacks what this kernel is made of: running sums, and reading by an array of
 (kernels/README.md tells more). What has to change the day Triton goes stands in this file.
 
 Two regimes, by the number of streams. Few: a block for each stream, products as multiply and
-add in all its threads. Many: 16 streams and more to a block, products on the matrix units.
+add in all its threads. Many: 16 streams and more to a block, products on the matrix units, by way
+of shared memory.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from jax.experimental.pallas import triton
 
 from wavegen_kernels import backends
 from wavegen_kernels.accelerator import fitting, launch, padding, sample
-from wavegen_kernels.accelerator.launch import Asked, Made, Moving
+from wavegen_kernels.accelerator.launch import Asked, Chip, Machine, Made, Moving, Tiling
 from wavegen_kernels.accelerator.padding import Net
 from wavegen_kernels.accelerator.sample import Carry, Device, Inputs, Outputs, Plan, Tile
+from wavegen_kernels.accelerator.stretches import LONGEST, Stack
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = jax.Array
@@ -33,9 +35,10 @@ NAME = "pallas_gpu"
 UNIT = padding.Unit(16, powers=True)  # what the matrix units take at least; Triton wants powers
 # Streams on the matrix units. 64 overflow the registers; with float32, 32 compile for 20 s.
 TILES = (16, 32)
-WIDEST_BYTES = 512  # of a matrix' row: larger ones do not go into shared memory
+ROW_BYTES = (512, 256, 128)  # of a matrix, that a product takes at once: the first that fits
 WARPS, FIT_WARPS = 8, 4
-FETCHED_AHEAD = 160 * 1024  # bytes of a layer's matrices that go into shared memory beforehand
+LEAST_SHARED = 99 * 1024  # bytes that a block may have, of all GPUs that Triton compiles for
+SPARE = 4096  # bytes of it: for sums over threads, which are not reckoned with
 
 
 class State(NamedTuple):
@@ -50,34 +53,68 @@ def generate(
     weights: StackWeights, state: StepState, cond: Array, **asked: Any
 ) -> tuple[StepState, Array, Array | None]:
     """See wavegen_kernels.generate.api.generate_measured."""
-    return launch.generate(_machine(len(cond), asked["precision"]), weights, state, cond, **asked)
+    return launch.generate(MACHINE, weights, state, cond, **asked)
 
 
 def logits(
     weights: StackWeights, state: StepState, cond: Array, codes: np.ndarray, **asked: Any
 ) -> tuple[StepState, Array]:
     """See wavegen_kernels.generate.api.logits."""
-    return launch.logits(
-        _machine(len(cond), asked["precision"]), weights, state, cond, codes, **asked
-    )
+    return launch.logits(MACHINE, weights, state, cond, codes, **asked)
 
 
-def _machine(batch: int, precision: str) -> launch.Machine:
-    return launch.Machine(NAME, run, fit, UNIT, tile(batch, precision, cores()))
+def tiling(net: Net, _: Stack, __: Plan, batch: int, chip: Chip) -> Tiling:
+    """One stream to a thread block while there are multiprocessors for all, else 16 or 32.
+
+    More blocks of one stream than multiprocessors would wait for each other: one takes the
+    registers of a whole multiprocessor (256 threads with 222 to 255 each, as compiled). Whether
+    two turns of them are faster than one of 16 streams, on a tenth of the multiprocessors, has
+    not been measured. Where a network's matrices do not fit the shared memory, they are not
+    brought there, and blocks of one stream do take turns.
+    """
+    wanted = [TILES[0], 1]
+    if batch <= chip.cores:
+        wanted = [1]
+    elif net.gate.dtype == jnp.bfloat16 and batch > chip.cores * TILES[0]:
+        wanted = [TILES[1], *wanted]
+    streams = next(each for each in wanted if _widest(net, each, chip.near))
+    return Tiling(streams, LONGEST, chip.near)
 
 
-def tile(batch: int, precision: str, cores: int) -> int:
-    """Streams to a thread block: one while there are cores for all, else what fills the cores."""
-    if batch <= cores:
-        return 1
-    if precision == "float32" or batch <= cores * TILES[0]:
-        return TILES[0]
-    return TILES[1]
+def chip() -> Chip:
+    """The GPU that is here."""
+    return Chip(cores(), getattr(jax.devices()[0], "shared_memory_per_block_optin", LEAST_SHARED))
 
 
 def cores() -> int:
     """Multiprocessors of the GPU."""
     return getattr(jax.devices()[0], "core_count", 1)
+
+
+def _widest(net: Net, streams: int, near: int) -> int:
+    """Columns of a matrix that a product takes at once; 0 where the least are too many.
+
+    The compiler brings a product's matrix and its inputs into shared memory.
+    """
+    itemsize = net.gate.dtype.itemsize
+    if streams == 1:  # nothing is brought there
+        return ROW_BYTES[0] // itemsize
+    R, S, H, V = net.skip.shape[1], *net.head1.shape, net.head2.shape[1]
+    for widest in (num_bytes // itemsize for num_bytes in ROW_BYTES):
+        s, h = min(widest, S), min(widest, H)
+        largest = max(
+            rows * (columns + streams) for rows, columns in ((R, R), (R, s), (s, h), (h, V))
+        )
+        if itemsize * largest + SPARE <= near:
+            return widest
+    return 0
+
+
+def _stages(net: Net, streams: int, near: int) -> int:
+    """2 where the next layer's matrices fit shared memory, with what they are multiplied with."""
+    (K, _, R), itemsize = net.gate.shape[1:4], net.gate.dtype.itemsize
+    layer = sum(x[0].size for x in (net.gate, net.residual, net.skip)) + (K + 3) * streams * R
+    return 2 if itemsize * layer + SPARE <= near else 1
 
 
 def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
@@ -111,7 +148,9 @@ def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N
     return fitted[:, 1 : order + 1]
 
 
-def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[Any, Any, Made]:
+def run(
+    net: Net, plan: Plan, tiling: Tiling, moving: Moving, asked: Asked
+) -> tuple[Any, Any, Made]:
     """One launch."""
     (T, B), V = asked.forced.shape[:2], net.head2.shape[1]
     taps, delays, heard = None, None, None
@@ -137,18 +176,18 @@ def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[
         entropy=number if plan.measured else None,
         logits=jax.ShapeDtypeStruct((T, B, V), jnp.float32) if plan.teacher else None,
     )
-    made, state = _call(
-        plan, tile, net, inputs, outputs, State(moving.queues, moving.errors, heard)
-    )
+    state = State(moving.queues, moving.errors, heard)
+    made, state = _call(plan, tiling, net, inputs, outputs, state)
     codes = asked.forced if made.codes is None else made.codes
     return state.queues, state.errors, Made(codes, *made[1:])
 
 
 def _call(
-    plan: Plan, tile: int, net: Net, inputs: Inputs, outputs: Outputs, state: State
+    plan: Plan, tiling: Tiling, net: Net, inputs: Inputs, outputs: Outputs, state: State
 ) -> tuple[Outputs, State]:
     """The compiled kernel, called. `outputs` says what is wanted; the state is spent."""
-    of_tile = lambda tree: jax.tree.map(lambda x: _of_tile(x.shape, tile), tree)
+    streams, near = tiling.streams, tiling.near
+    of_tile = lambda tree: jax.tree.map(lambda x: _of_tile(x.shape, streams), tree)
     in_specs = (
         jax.tree.map(lambda x: _whole(x.shape), net),
         of_tile(inputs)._replace(start=_whole(inputs.start.shape)),
@@ -158,27 +197,31 @@ def _call(
     in_place = {first_in + n: first_out + n for n in range(len(jax.tree.leaves(state)))}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (outputs, state))
 
-    def kernel(net: Net, inputs: Inputs, _: State, outputs: Outputs, state: State) -> None:
-        _launched(plan, net, inputs, outputs, state)
+    widest = _widest(net, streams, near)
 
-    layer = sum(x[0].size * x.dtype.itemsize for x in (net.gate, net.residual, net.skip))
-    stages = 2 if layer <= FETCHED_AHEAD else 1
+    def kernel(net: Net, inputs: Inputs, _: State, outputs: Outputs, state: State) -> None:
+        _launched(plan, widest, net, inputs, outputs, state)
+
     return pl.pallas_call(
         kernel,
-        grid=(inputs.forced.shape[1] // tile,),
+        grid=(inputs.forced.shape[1] // streams,),
         in_specs=in_specs,
         out_specs=of_tile((outputs, state)),
         out_shape=shapes,
         input_output_aliases=in_place,
-        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=stages),
+        compiler_params=triton.CompilerParams(
+            num_warps=WARPS, num_stages=_stages(net, streams, near)
+        ),
         interpret=backends.interpreting(),
         name="wavegen_gpu",
     )(net, inputs, state)
 
 
-def _launched(plan: Plan, net: Net, inputs: Inputs, outputs: Outputs, state: State) -> None:
+def _launched(
+    plan: Plan, widest: int, net: Net, inputs: Inputs, outputs: Outputs, state: State
+) -> None:
     """What one thread block does: all frames of its tile of streams."""
-    tile = Tile(plan, _device(net.gate, inputs, state), net, inputs, outputs, state.queues)
+    tile = Tile(plan, _device(widest, inputs, state), net, inputs, outputs, state.queues)
     carry = Carry(
         codes=tuple(inputs.codes[k] for k in range(inputs.codes.shape[0])),
         errors=() if state.errors is None else tuple(state.errors[n] for n in range(3)),
@@ -195,7 +238,7 @@ def _launched(plan: Plan, net: Net, inputs: Inputs, outputs: Outputs, state: Sta
         errors[n] = error
 
 
-def _device(matrix: Ref, inputs: Inputs, state: State) -> Device:
+def _device(widest: int, inputs: Inputs, state: State) -> Device:
     def echo(_: None, f: Array, i: Array) -> Array:
         """The samples that foretell sample i, weighed; they lie before it in `state.heard`."""
         taps, delays = inputs.taps[f], inputs.delays[f]
@@ -213,7 +256,7 @@ def _device(matrix: Ref, inputs: Inputs, state: State) -> Device:
 
     return Device(
         product=product,
-        widest=WIDEST_BYTES // matrix.dtype.itemsize,
+        widest=widest,
         embedded=_embedded,
         running_sum=lambda x: jnp.cumsum(x, axis=1),
         fence=fence,
@@ -269,7 +312,10 @@ def _whole(shape: tuple[int, ...]) -> pl.BlockSpec:
     return pl.BlockSpec(shape, lambda b: (0,) * len(shape))
 
 
-def _of_tile(shape: tuple[int, ...], tile: int) -> pl.BlockSpec:
+def _of_tile(shape: tuple[int, ...], streams: int) -> pl.BlockSpec:
     """The streams of a tile, which are the axis before the last."""
-    block = (*shape[:-2], tile, shape[-1])
+    block = (*shape[:-2], streams, shape[-1])
     return pl.BlockSpec(block, lambda b: (*(0,) * (len(shape) - 2), b, 0))
+
+
+MACHINE = Machine(NAME, UNIT, chip, tiling, run, fit)

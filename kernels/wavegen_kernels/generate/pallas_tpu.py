@@ -18,9 +18,10 @@ from jax.experimental.pallas import tpu
 
 from wavegen_kernels import backends
 from wavegen_kernels.accelerator import fitting, launch, padding, sample
-from wavegen_kernels.accelerator.launch import Asked, Made, Moving
+from wavegen_kernels.accelerator.launch import Asked, Chip, Machine, Made, Moving, Tiling
 from wavegen_kernels.accelerator.padding import LANES, Net
 from wavegen_kernels.accelerator.sample import Carry, Device, Inputs, Outputs, Plan, Tile
+from wavegen_kernels.accelerator.stretches import Stack
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = jax.Array
@@ -30,8 +31,9 @@ NAME = "pallas_tpu"
 UNIT = padding.Unit(LANES, powers=False)
 SUBLANES = 8
 LARGEST_TILE = 64  # of streams
-# Of the vector memory, at most: the compiler wants the rest for a frame's inputs and its values.
-FILLED = 0.6
+# Samples of a frame: to find those of one moment, a kernel looks through those of the frame.
+LONGEST_FRAME = 1024
+FILLED = 0.6  # of the vector memory, at most: the compiler wants the rest for its values
 
 
 class State(NamedTuple):
@@ -53,41 +55,46 @@ def generate(
     weights: StackWeights, state: StepState, cond: Array, **asked: Any
 ) -> tuple[StepState, Array, Array | None]:
     """See wavegen_kernels.generate.api.generate_measured."""
-    machine = _machine(weights, len(cond), asked["precision"])
-    return launch.generate(machine, weights, state, cond, **asked)
+    return launch.generate(MACHINE, weights, state, cond, **asked)
 
 
 def logits(
     weights: StackWeights, state: StepState, cond: Array, codes: np.ndarray, **asked: Any
 ) -> tuple[StepState, Array]:
     """See wavegen_kernels.generate.api.logits."""
-    machine = _machine(weights, len(cond), asked["precision"])
-    return launch.logits(machine, weights, state, cond, codes, **asked)
+    return launch.logits(MACHINE, weights, state, cond, codes, **asked)
 
 
-def _machine(weights: StackWeights, batch: int, precision: str) -> launch.Machine:
-    return launch.Machine(NAME, run, fit, UNIT, tile(weights, batch, precision, _vector_memory()))
+def tiling(net: Net, stack: Stack, plan: Plan, batch: int, chip: Chip) -> Tiling:
+    """Streams to a tile: as many as there are and as fit, with frames that 8 of them fit with.
 
-
-def tile(weights: StackWeights, batch: int, precision: str, vector_memory: int) -> int:
-    """Streams to a tile: as many as there are and as fit. Raises BackendUnavailable for too few."""
-    R = UNIT.filled(weights.residual_channels)
-    rows = sum(weights.queue_lengths) + len(weights.dilations)
-    fixed = padding.num_bytes(weights, precision, UNIT)
-    streams = int((FILLED * vector_memory - fixed) / (4 * rows * R)) // SUBLANES * SUBLANES
-    if streams < SUBLANES:
-        needed = (fixed + 4 * rows * R * SUBLANES) / FILLED / 2**20
+    Raises BackendUnavailable where not even 8 fit. Of what a frame reads and writes there is
+    room for two: one is fetched, or written back, while the other one is made.
+    """
+    (layers, V), R = (net.gate.shape[0], net.head2.shape[1]), net.embed.shape[2]
+    room, weights = FILLED * chip.near, padding.num_bytes(net)
+    stream = 4 * R * (sum(stack.queue_lengths) + layers + 2 * 2 * layers)  # and its conditioning
+    sample = 2 * 4 * (2 + (V if plan.teacher else 1 + 2 * plan.measured))
+    free = (room - weights) / SUBLANES - stream
+    longest = int(free / sample) // LANES * LANES
+    if longest < LANES:
+        needed = (weights + SUBLANES * (stream + LANES * sample)) / FILLED / 2**20
         raise backends.BackendUnavailable(
             NAME,
             f"weights and queues of this network want {needed:.0f} MiB of vector memory, this TPU "
-            f"has {vector_memory / 2**20:.0f}; xla_scan needs none of it",
+            f"has {chip.near / 2**20:.0f}; xla_scan needs none of it",
         )
-    return min(LARGEST_TILE, streams, -(-batch // SUBLANES) * SUBLANES)
+    longest = min(longest, LONGEST_FRAME)
+    of_frame = sample * UNIT.filled(min(plan.hop, longest))
+    streams = int((room - weights) / (stream + of_frame)) // SUBLANES * SUBLANES
+    streams = min(LARGEST_TILE, streams, -(-batch // SUBLANES) * SUBLANES)
+    return Tiling(streams, longest, chip.near)
 
 
-def _vector_memory() -> int:
-    """Bytes that a core of this TPU has."""
-    return 2**27 if backends.interpreting() else tpu.get_tpu_info().vmem_capacity_bytes
+def chip() -> Chip:
+    """The TPU that is here: one core of it."""
+    near = 2**27 if backends.interpreting() else tpu.get_tpu_info().vmem_capacity_bytes
+    return Chip(1, near)
 
 
 def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
@@ -117,7 +124,9 @@ def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N
     return fitted[:, 1 : order + 1]
 
 
-def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[Any, Any, Made]:
+def run(
+    net: Net, plan: Plan, tiling: Tiling, moving: Moving, asked: Asked
+) -> tuple[Any, Any, Made]:
     """One launch."""
     (T, B), F, V = asked.forced.shape[:2], asked.cond.shape[0], net.head2.shape[1]
     lanes = UNIT.filled(T // F)
@@ -144,7 +153,7 @@ def run(net: Net, plan: Plan, tile: int, moving: Moving, asked: Asked) -> tuple[
         logits=jax.ShapeDtypeStruct((T, B, V), jnp.float32) if plan.teacher else None,
     )
     state = State(moving.queues, moving.errors)
-    made, state = _call(plan, tile, net, inputs, heard, outputs, state)
+    made, state = _call(plan, tiling, net, inputs, heard, outputs, state)
     codes, likelihood, entropy = (
         None if x is None else jnp.swapaxes(x[..., : T // F], 1, 2).reshape(T, B, 1)
         for x in made[:3]
@@ -169,7 +178,7 @@ def _spread(taps: Array, delay: Array, window: int) -> Array:  # [F, B', N], [F,
 
 def _call(
     plan: Plan,
-    tile: int,
+    tiling: Tiling,
     net: Net,
     inputs: Inputs,
     heard: Array | None,
@@ -178,14 +187,15 @@ def _call(
 ) -> tuple[Outputs, State]:
     """The compiled kernel, called. `outputs` says what is wanted; the state is spent."""
     (B, F), (rows, _, R) = (inputs.codes.shape[1], inputs.cond.shape[0]), state.queues.shape
+    streams = tiling.streams
     memory = lambda space: pl.BlockSpec(memory_space=space)
 
     def of_tile(x: Array) -> pl.BlockSpec:  # [..., B', n]: the same in all frames
         lead = x.shape[:-2]
-        return pl.BlockSpec((*lead, tile, x.shape[-1]), lambda b, _: (*(0 for _ in lead), b, 0))
+        return pl.BlockSpec((*lead, streams, x.shape[-1]), lambda b, _: (*(0 for _ in lead), b, 0))
 
     def of_frame(x: Array) -> pl.BlockSpec:  # [F or F*P, ..., B', n]
-        block = (x.shape[0] // F, *x.shape[1:-2], tile, x.shape[-1])
+        block = (x.shape[0] // F, *x.shape[1:-2], streams, x.shape[-1])
         return pl.BlockSpec(block, lambda b, f: (f, *(0 for _ in x.shape[1:-2]), b, 0))
 
     of_state = State(memory(pl.ANY), jax.tree.map(of_tile, state.errors))
@@ -194,9 +204,9 @@ def _call(
     )
     of_net = jax.tree.map(lambda _: memory(tpu.VMEM), net)._replace(table=memory(tpu.SMEM))
     scratch = Scratch(
-        queues=tpu.VMEM((rows, tile, R), jnp.float32),
-        codes=tpu.VMEM((inputs.codes.shape[0], tile, 1), jnp.int32),
-        heard=tpu.VMEM((tile, 1 if heard is None else heard.shape[1]), jnp.float32),
+        queues=tpu.VMEM((rows, streams, R), jnp.float32),
+        codes=tpu.VMEM((inputs.codes.shape[0], streams, 1), jnp.int32),
+        heard=tpu.VMEM((streams, 1 if heard is None else heard.shape[1]), jnp.float32),
     )
 
     def kernel(*refs: Any) -> None:
@@ -205,7 +215,7 @@ def _call(
 
     return pl.pallas_call(
         kernel,
-        grid=(B // tile, F),
+        grid=(B // streams, F),
         in_specs=(of_net, of_inputs, jax.tree.map(of_tile, heard), of_state),
         out_specs=(jax.tree.map(of_frame, outputs), of_state),
         out_shape=jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (outputs, state)),
@@ -215,7 +225,7 @@ def _call(
             len(jax.tree.leaves((net, inputs, heard))): len(jax.tree.leaves(outputs))
         },
         compiler_params=tpu.CompilerParams(
-            dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=_vector_memory()
+            dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=tiling.near
         ),
         interpret=backends.interpreting(),
         name="wavegen_tpu",
@@ -311,3 +321,6 @@ def _one_hot(code: Array, count: int) -> Array:  # [M, 1] -> [M, count]
 
 def _lanes(like: Array) -> Array:
     return lax.broadcasted_iota(jnp.int32, like.shape, 1)
+
+
+MACHINE = Machine(NAME, UNIT, chip, tiling, run, fit)
