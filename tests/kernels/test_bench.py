@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from jax.profiler import ProfileData
 
-from wavegen_kernels import backends, cases
+from wavegen_kernels import backends, cases, weights
 from wavegen_kernels.bench import contenders, entry, limits, profile, proof, sampling, table
 from wavegen_kernels.cpu import machine
-from wavegen_kernels.generate import numba_cpu, reference
+from wavegen_kernels.generate import api, numba_cpu, reference
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_sampling.py"
 FIELDS = {
@@ -193,8 +193,33 @@ def test_only_the_first_and_last_stream_need_the_reference_but_all_draws_are_che
         return codes
 
     assert proof.prove(case, batch, right).largest_logit_error < proof.LOGIT_TOLERANCE
-    with pytest.raises(proof.Wrong, match="sample 63 of stream 2"):
-        proof.prove(case, batch, contenders.Contender(**{**vars(right), "draw": draw}))
+    with pytest.raises(proof.Wrong, match="sample 63 of stream 2 is another draw by its own"):
+        proof.prove(case, batch, replace(right, draw=draw))
+
+
+@pytest.mark.parametrize("name", ["tiny_foretold", "tiny_periodic"])
+def test_networks_with_a_predictor_are_proved_as_well(name):
+    right = contenders.ours(cases.CASES[name], 2, "numba_cpu", "float32")
+    assert proof.prove(cases.CASES[name], 2, right).largest_logit_error < proof.LOGIT_TOLERANCE
+
+
+def test_on_an_accelerator_the_program_that_is_timed_is_proved(monkeypatch):
+    case, batch = replace(cases.CASES["tiny_odd"], layers_per_cycle=8), 3
+    monkeypatch.setitem(cases.CASES, case.name, case)
+    host = contenders.ours(case, batch, "numba_cpu", "float32")
+    deaf, good = cases.weights(case), cases.weights(case)
+    deaf.gate[7, 1] = 0  # the layer that hears 128 samples ago
+
+    def draw(cond, hop_length):
+        if hop_length < contenders.HOP_LENGTH:  # what is not timed is right
+            return host.draw(cond, hop_length)
+        asked = {"hop_length": hop_length, "seed": contenders.SEED, "streams": np.arange(batch)}
+        return api.generate(deaf, weights.initial_state(good, batch), cond, **asked)[1]
+
+    proof.prove(case, batch, replace(host, threads=None))
+    proof.prove(case, batch, replace(host, draw=draw))
+    with pytest.raises(proof.Wrong, match="is another draw by the reference's logits"):
+        proof.prove(case, batch, replace(host, draw=draw, threads=None))
 
 
 def test_the_divergence_of_two_distributions_is_that_computed_by_hand():
@@ -454,14 +479,16 @@ def test_bfloat16_is_multiplied_as_such_on_accelerators_alone():
     assert entry.needs(case, 1, device)["queues"][0] == (limits.reading, 2**30, None)
 
 
-def test_many_draws_at_once_are_those_of_the_reference():
+def test_only_the_codes_that_the_reference_draws_are_not_off():
     rng = np.random.default_rng(0)
-    logits, u = rng.normal(0, 3, (50, 16)), rng.random((3, 50))
-    expected = [
-        [reference.draw(row, x, 1.0, 0, 1.0) for row, x in zip(logits, each, strict=True)]
-        for each in u
-    ]
-    np.testing.assert_array_equal(proof.drawn(logits, u), expected)
+    logits, u = rng.normal(0, 3, (50, 16)), rng.random(50)
+    drawn = [reference.draw(row, x, 1.0, 0, 1.0) for row, x in zip(logits, u, strict=True)]
+    cdf = np.cumsum(np.exp(logits), axis=1) / np.exp(logits).sum(axis=1, keepdims=True)
+    for code in range(16):
+        off = proof.off(np.full(50, code), logits, u)
+        np.testing.assert_array_equal(off == 0, np.array(drawn) == code)
+        above = np.array(drawn) > code
+        np.testing.assert_allclose(off[above], (u - cdf[:, code])[above], rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -97,19 +97,21 @@ def ours(case: cases.Case, batch: int, backend: str, precision: str) -> Contende
     keywords = {"backend": backend, "precision": precision}
     state, streams = initial_state(weights, batch), np.arange(batch)
     drawing = {"seed": SEED, "streams": streams, **keywords}
+    timed = {"hop_length": HOP_LENGTH, "periods": cases.periods(case, batch, FRAMES), **drawing}
 
     def draw(cond: np.ndarray, hop_length: int) -> np.ndarray:
-        fresh = initial_state(weights, batch)
-        return np.asarray(api.generate(weights, fresh, cond, hop_length=hop_length, **drawing)[1])
+        fresh, periods = initial_state(weights, batch), cases.periods(case, *cond.shape[:2])
+        asked = {"hop_length": hop_length, "periods": periods, **drawing}
+        return np.asarray(api.generate(weights, fresh, cond, **asked)[1])
 
     def logits(cond: np.ndarray, codes: np.ndarray, hop_length: int) -> np.ndarray:
-        fresh = initial_state(weights, batch)
-        found = api.logits(weights, fresh, cond, codes, hop_length=hop_length, **keywords)[1]
-        return np.asarray(found)
+        fresh, periods = initial_state(weights, batch), cases.periods(case, *cond.shape[:2])
+        asked = {"hop_length": hop_length, "periods": periods, **keywords}
+        return np.asarray(api.logits(weights, fresh, cond, codes, **asked)[1])
 
     def go_on() -> None:
         nonlocal state
-        state, codes = api.generate(weights, state, cond, hop_length=HOP_LENGTH, **drawing)
+        state, codes = api.generate(weights, state, cond, **timed)
         np.asarray(codes)  # waits until they are there
 
     there = on_accelerator(backend)
