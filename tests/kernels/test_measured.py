@@ -135,7 +135,11 @@ def test_chunks_measure_the_same_as_one_pass(way):
             part = cond[:, first : first + frames]
             state, _, measured = call(api.generate_measured, stack, part, state, **way)
             parts.append(measured)
-        np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+        found = np.concatenate(parts, axis=1)
+        if way["backend"].startswith("pallas"):  # interpreted, a program for each number of frames
+            assert np.abs(found - whole).max() <= tolerance(way)
+        else:
+            np.testing.assert_array_equal(found, whole)
 
 
 def headless(name, bias):

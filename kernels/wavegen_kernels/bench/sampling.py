@@ -93,7 +93,7 @@ def plan(
             raise ValueError(f"no case {name!r}; {hint}there are {', '.join(cases.CASES)}")
     pairs, left_out = contenders.choose(backends, precisions)
     there = [pair for pair in pairs if contenders.on_accelerator(pair[0])]
-    all_batches = list(dict.fromkeys(batches)) or (ACCELERATOR_BATCHES if there else BATCHES)
+    all_batches = list(dict.fromkeys(batches)) or (_sweep(there) if there else BATCHES)
     host_batches = all_batches if batches else BATCHES
     for name in dict.fromkeys(name for name, _ in pairs if not contenders.on_accelerator(name)):
         if len(host_batches) < len(all_batches):
@@ -118,6 +118,16 @@ def plan(
         seconds=seconds,
         out=out,
     )
+
+
+def _sweep(there: list[Pair]) -> list[int]:
+    """Batches of an accelerator, those on both sides of where a GPU's kernel changes as well."""
+    if not any(name == "pallas_gpu" for name, _ in there):
+        return ACCELERATOR_BATCHES
+    from wavegen_kernels.generate import pallas_gpu  # takes its time
+
+    cores = pallas_gpu.cores()
+    return sorted({*ACCELERATOR_BATCHES, cores, cores + 1})
 
 
 def report(plan: Plan, say: Say, note: Say, progress: Progress) -> tuple[dict[str, Any], int]:
