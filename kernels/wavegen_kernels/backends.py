@@ -66,7 +66,8 @@ def unavailable_reason(name: str, precision: str = "float32") -> str | None:
         return None
     has = PRECISIONS_OF[name]
     if precision not in has:
-        return f"it computes in {' and '.join(has)} only; {precision} is a precision of numba_cpu"
+        others = ", ".join(each for each in NAMES if precision in PRECISIONS_OF[each])
+        return f"it computes in {' and '.join(has)} only; {precision} is a precision of {others}"
     if name == "numba_cpu" and precision == "int8":
         return _without_dot_product()
     if name in _ACCELERATORS:

@@ -1,7 +1,7 @@
 """The predictor's fit inside a kernel: all stages of the lattice without leaving the chip.
 
-XLA makes several launches of every stage and reads and writes the window's samples in each; for
-an order of 128 that takes longer than the samples from fit to fit. The mathematics is that of
+XLA makes several launches of every stage and reads and writes the window's samples in each; of
+an order of 128, hundreds of them stand between two fits. The mathematics is that of
 `predictor.fit`.
 
 M streams of a tile, W' samples of the window and N' >= N + 1 coefficients, filled up.

@@ -1,7 +1,7 @@
 """What the machine could do at best, measured: bytes read a second, multiply-adds a second.
 
-A gauge is a function that takes one reading, of some ten milliseconds. Readings are taken
-between the timings that they are compared with, so that a neighbour slows both alike.
+A gauge is a function that takes one reading, of tens or hundreds of milliseconds. Readings are
+taken between the timings that they are compared with, so that a neighbour slows both alike.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ Gauge = Callable[[], float]
 _READ_BYTES = 1 << 30
 _MULTIPLY_ADDS = 1 << 30
 _DOT_MULTIPLY_ADDS = 1 << 32
-# What an accelerator does in one run, of some milliseconds; the host's share in it is a hundredth.
+# What an accelerator does in one run, of a millisecond or two; so many runs are started one behind
+# the other, so that it works while the host starts the next one.
 _DEVICE_READ_BYTES = 1 << 32
 _DEVICE_ROWS = 8192  # of the matrix that is multiplied by itself
+_DEVICE_RUNS = 8
 
 _LOADS = 8  # vectors read, and sums that they are added to, in a turn of the loop
 _CACHE_LINE = 64  # bytes
@@ -109,8 +111,7 @@ def _reading_on_accelerator(num_bytes: int) -> Gauge:
     def totals(words: jax.Array, changes: jax.Array) -> jax.Array:
         return lax.map(lambda turn: jnp.sum(words[None] ^ turn[:, None]), changes)
 
-    run = lambda: totals(words, changes).block_until_ready()
-    return _best_of_many(run, 4 * count * passes)
+    return _best_of_many(lambda: totals(words, changes), 4 * count * passes)
 
 
 def _multiplying_on_accelerator(precision: str, exact: bool) -> Gauge:
@@ -119,7 +120,7 @@ def _multiplying_on_accelerator(precision: str, exact: bool) -> Gauge:
     matrix = jax.random.normal(jax.random.key(0), (_DEVICE_ROWS, _DEVICE_ROWS), dtype)
     how = "highest" if exact and dtype == jnp.float32 else None
     product = jax.jit(lambda x: jnp.dot(x, x, precision=how))
-    return _best_of_many(lambda: product(matrix).block_until_ready(), _DEVICE_ROWS**3, 3)
+    return _best_of_many(lambda: product(matrix), _DEVICE_ROWS**3)
 
 
 def _together(run: Callable[[], object], threads: int) -> Callable[[], float]:
@@ -139,11 +140,16 @@ def _together(run: Callable[[], object], threads: int) -> Callable[[], float]:
     return seconds
 
 
-def _best_of_many(run: Callable[[], object], work: int, repeats: int = 20) -> Gauge:
-    """Work a second of the fastest of some runs, each too short to be a reading by itself."""
-    run()  # compiles
+def _best_of_many(start: Callable[[], jax.Array], work: int, repeats: int = 3) -> Gauge:
+    """Work a second of the fastest of some repeats; `start` starts a run and does not wait."""
+
+    def run() -> None:
+        for _ in range(_DEVICE_RUNS - 1):
+            start()
+        start().block_until_ready()
+
     seconds = _together(run, 1)
-    return lambda: work / min(seconds() for _ in range(repeats))
+    return lambda: _DEVICE_RUNS * work / min(seconds() for _ in range(repeats))
 
 
 def _reader(ahead: int):

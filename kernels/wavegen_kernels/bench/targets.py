@@ -95,7 +95,7 @@ class Problem(NamedTuple):
     case: cases.Case
     batch: int
     precision: str = "bfloat16"
-    tile: int | None = None  # of so many streams; None: what the backend takes for them
+    tile_streams: int | None = None  # None: what the backend takes for so many streams
     frames: int = 2
     hop_length: int = 128
     filtered: bool = False
@@ -148,8 +148,8 @@ def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tupl
     )
     asked = (plan, weights, B, problem.precision)
     tiling, stack, net = launch.prepared(machine, target.chip, *asked)
-    if problem.tile is not None:
-        tiling = tiling._replace(streams=problem.tile)
+    if problem.tile_streams is not None:
+        tiling = tiling._replace(streams=problem.tile_streams)
     linear, periods, echo = weights.predictor, cases.periods(case, B, F), None
     if linear is not None and periods is not None:
         echo = predictor.echo(periods, linear.order, linear.window, linear.damping, np)

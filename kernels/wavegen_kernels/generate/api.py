@@ -51,8 +51,9 @@ def generate(
     reaches it (1 is off). `forced` holds codes that stand fixed, and -1 where one shall be
     drawn; a fixed one uses its random number up all the same.
 
-    `precision` is how the weights are held: "float32" as they are, "bfloat16" rounded (inputs
-    and sums stay float32), "int8" with inputs rounded to bytes too; the last two on numba_cpu.
+    `precision` is how the weights are held: "float32" as they are; "bfloat16" rounded (on
+    pallas_gpu and pallas_tpu the inputs of products too, on numba_cpu not); "int8" with inputs
+    rounded to bytes too, on numba_cpu alone. Sums stay float32, or are of whole numbers.
 
     State is a value: one call with 100 frames gives the bits of a hundred calls with one. The
     state passed in is spent, its buffers may be reused. Put weights on the device once
