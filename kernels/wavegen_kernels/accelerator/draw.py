@@ -29,7 +29,7 @@ def drawn(
     """The first code whose cumulative probability exceeds u; any, of logits that are no numbers."""
     lanes = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
     above = logits - jnp.max(logits, axis=1, keepdims=True)
-    greedy = temperature == 0
+    greedy = temperature < _LEAST
     p = jnp.exp(above / jnp.where(greedy, 1.0, temperature))
     p = jnp.where(lanes < n_codes, p, 0.0)  # of a filled code, heat makes something of nothing
     if filtered:
