@@ -8,8 +8,8 @@ from pathlib import Path
 
 # Many tests compile the same small networks, in several workers and in processes of their own:
 # what one compiled the others read. Set before JAX is imported; only with a largest size does it
-# lock the folder, without which one process reads what another has half written.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+# lock the folder (with filelock), without which one process reads what another has half written.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ and find_spec("filelock"):
     COMPILED = tempfile.TemporaryDirectory(prefix="wavegen-jax-")
     os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
