@@ -22,7 +22,7 @@ from wavegen.sampling import blocks, loop, sampler
 from wavegen.sampling import request as requests
 from wavegen.sampling.request import Draws
 from wavegen_kernels import backends, random, weights
-from wavegen_kernels.accelerator import launch
+from wavegen_kernels.accelerator import stretches
 from wavegen_kernels.generate import api
 
 # float32 sums in another order: some hundred terms of order 1, 1e-7 each, with room to spare.
@@ -210,9 +210,9 @@ def test_backends_draw_the_same(name, backend):
 
 
 def test_more_streams_than_a_device_holds_are_refused_in_words(monkeypatch):
-    monkeypatch.setattr(launch, "_memory", lambda: 2**12)
+    monkeypatch.setattr(stretches, "memory", lambda: 2**12)
     trained = make("none")
-    words = r"3 streams of this network want .* holds \d+ streams at once"
+    words = r"3 streams of this call want .* holds \d+ streams at once"
     with backends.interpreted(), pytest.raises(BackendError, match=words):
         generate(trained, request_of(trained), Draws(), backend="pallas_gpu")
 
