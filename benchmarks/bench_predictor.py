@@ -125,6 +125,7 @@ def _windows(recordings: list[np.ndarray], config: Config, step: int) -> Batch:
         valid=np.ones((B, frames), np.float32),
         notes=np.zeros((B, frames, 0), np.float32),
         periods=np.zeros((B, frames), np.float32),
+        ages=np.zeros((B, frames), np.float32),
         labels=np.zeros((B, 0), np.int32),
         acoustics=np.zeros((B, frames, 0), np.float32),
     )
@@ -142,6 +143,7 @@ def _bits(config: Config, graphdef, params: Params, windows: np.ndarray) -> floa
             labels=jnp.zeros((BATCH, 0), jnp.int32),
             valid=jnp.ones((BATCH, frames)),
             periods=jnp.zeros((BATCH, frames)),
+            ages=jnp.zeros((BATCH, frames)),
             acoustics=jnp.zeros((BATCH, frames, 0)),
         )
         hidden, _ = net.hidden(inputs, net.initial_state(BATCH))

@@ -125,6 +125,7 @@ def _batch(config: Config) -> Batch:
         valid=np.ones((1, frames), np.float32),
         notes=nothing,
         periods=np.zeros((1, frames), np.float32),
+        ages=np.zeros((1, frames), np.float32),
         labels=np.zeros((1, 0), np.int32),
         acoustics=nothing,
     )

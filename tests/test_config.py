@@ -134,6 +134,21 @@ def test_a_predictor_follows_only_notes_that_are_heard():
     assert found.model.predictor.periods_of == "notes"
 
 
+def test_only_a_fitted_predictor_is_steered_and_only_by_notes_that_are_heard():
+    overrides = ["model.predictor.steered=true", "conditioner.signals=['notes']"]
+    with pytest.raises(WavegenError, match="nothing to steer"):
+        configs.from_dict(configs.apply_overrides({}, overrides))
+    overrides.append("model.predictor.order=16")
+    found = configs.from_dict(configs.apply_overrides({}, overrides)).model.predictor
+    assert (found.is_steered, found.is_periodic, found.periods_of) == (True, False, "notes")
+    with pytest.raises(WavegenError, match="nothing to steer"):
+        configs.from_dict(
+            configs.apply_overrides({}, [*overrides, "model.predictor.follows=notes"])
+        )
+    with pytest.raises(WavegenError, match="hears no notes"):
+        configs.from_dict(configs.apply_overrides({}, [*overrides, "conditioner.signals=[]"]))
+
+
 def test_a_predictor_follows_only_a_fundamental_that_is_heard():
     overrides = ["model.predictor.order=16", "model.predictor.follows=f0"]
     with pytest.raises(WavegenError, match="with 'f0_loudness' among them"):

@@ -67,11 +67,24 @@ class Predictor:
     floor: float = _in(0.001, 100, default=0.2)  # codes; the least error that it counts on
     # What is left of a steady tone after a sample; after a period where it is periodic.
     damping: float = _in(0.01, 1, default=0.999)
+    # Whether a fitted one is held to the pitch of the notes, and to the spectrum, the level and
+    # the noise that the conditioner expects of them; see wavegen_kernels.steering.
+    steered: bool = False
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether it repeats what sounded one period ago, instead of being fitted."""
+        return self.order > 0 and self.follows != "past"
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether it is fitted, and to what the notes ask for as well."""
+        return self.order > 0 and self.follows == "past" and self.steered
 
     @property
     def periods_of(self) -> str:
-        """Whose periods a periodic predictor is told: "notes" or "f0"; else empty."""
-        return self.follows if self.order and self.follows != "past" else ""
+        """Whose periods the predictor is told: "notes" or "f0"; else empty."""
+        return self.follows if self.is_periodic else "notes" if self.is_steered else ""
 
 
 @dataclass(frozen=True)
@@ -142,12 +155,15 @@ class Augmentation:
     polarity_fraction: float = _in(0, 1, default=0.0)  # share of windows that are turned over
     delay_samples: int = _in(0, default=0)  # up to so late, less than a frame
     transpose_semitones: int = _in(0, 24, default=0)  # up to so far up or down, notes as well
+    softer_db: float = _in(0, 60, default=0.0)  # up to so much softer, the velocities as well
+    let_go_fraction: float = _in(0, 1, default=0.0)  # share of single notes that end sooner
 
 
 @dataclass(frozen=True)
 class Training:
     """How the network learns."""
 
+    init_from: str = ""  # run or instrument to begin from; "shipped" is the one in the box
     steps: int = _in(1, default=1000)
     batch_size: int = _in(1, default=4)  # windows
     crop_samples: int = _in(1, default=4096)  # samples of a window that carry loss
@@ -451,8 +467,20 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
 
 def _check_predictor(model: Model, conditioner: Conditioner) -> None:
     predictor = model.predictor
+    if predictor.steered and not predictor.is_steered:
+        raise WavegenError(
+            f"model.predictor.steered is true, of order {predictor.order} and following "
+            f"'{predictor.follows}': there is nothing to steer",
+            "a predictor that is fitted to the past",
+            "take model.predictor.order=128 and model.predictor.follows=past",
+        )
+    if predictor.is_steered and "notes" not in conditioner.signals:
+        raise WavegenError(
+            "model.predictor.steered is true, and the conditioner hears no notes to steer by",
+            "conditioner.signals with 'notes' among them",
+        )
     signal = FOLLOWED[predictor.follows]
-    if predictor.periods_of and signal not in conditioner.signals:
+    if predictor.is_periodic and signal not in conditioner.signals:
         raise WavegenError(
             f"model.predictor.follows is '{predictor.follows}': the conditioner does not hear that",
             f"conditioner.signals with '{signal}' among them",
@@ -464,7 +492,7 @@ def _check_predictor(model: Model, conditioner: Conditioner) -> None:
             "an order below the window: a fit needs more samples than coefficients",
             f"take model.predictor.window={8 * predictor.order}, or a lower order",
         )
-    fitted = predictor.order and not predictor.periods_of
+    fitted = predictor.order and not predictor.is_periodic
     if fitted and model.hop_length % predictor.refit:
         raise WavegenError(
             f"model.predictor.refit is {predictor.refit}, which does not divide "

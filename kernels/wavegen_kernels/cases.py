@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wavegen_kernels import predictor
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import Predictor, StackWeights
 
 # Root mean squares that the random weights aim at: the stack must neither die out nor saturate,
@@ -33,6 +35,7 @@ class Case:
     window: int = 0  # W
     refit: int = 0
     periodic: bool = False  # the predictor
+    steered: bool = False
     tags: tuple[str, ...] = ()
 
     @property
@@ -77,6 +80,20 @@ TINY = (
         periodic=True,
         tags=("tiny",),
     ),
+    Case(
+        "tiny_steered",
+        8,
+        12,
+        7,
+        3,
+        1,
+        n_codes=64,
+        order=5,
+        window=64,
+        refit=4,
+        steered=True,
+        tags=("tiny",),
+    ),
 )
 CASES = {
     case.name: case
@@ -85,6 +102,14 @@ CASES = {
         Case("small", 32, 128, 256, 10, 2, tags=("bench",)),
         Case("reference", 64, 256, 256, 10, 2, tags=("bench",)),
         Case("foretold", 64, 256, 256, 10, 2, order=128, window=1024, refit=64, tags=("bench",)),
+        Case(
+            *("steered", 32, 128, 256, 10, 1),
+            order=128,
+            window=2048,
+            refit=64,
+            steered=True,
+            tags=("bench",),
+        ),
         Case("big", 128, 256, 256, 10, 3, tags=("bench",)),
     )
 }
@@ -131,6 +156,7 @@ def _predictor(case: Case, normal: Callable[..., np.ndarray]) -> Predictor:
         floor=0.2,
         damping=0.99,
         periodic=case.periodic,
+        steered=case.steered,
     )
 
 
@@ -140,13 +166,22 @@ def conditioning(case: Case, batch: int, frames: int, seed: int = 0) -> np.ndarr
     return (0.5 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def periods(case: Case, batch: int, frames: int, seed: int = 0) -> np.ndarray | None:
-    """Random float32 periods [B, F] in samples for a periodic predictor, some of them 0.
+def asked(case: Case, batch: int, frames: int, seed: int = 0) -> dict[str, Any]:
+    """What a call for the case's weights has to be told of its notes, by name; random float32.
 
-    They reach from shorter than its taps to longer than its window. None for other cases.
+    `periods` [B, F] for a periodic predictor, the `aim` for a steered one. Periods reach from
+    shorter than the taps to longer than the window, and some are 0.
     """
-    if not case.periodic:
-        return None
     rng = np.random.default_rng(seed)
-    lengths = np.exp(rng.uniform(0, np.log(1.5 * case.window), (batch, frames)))
-    return (lengths * (rng.random((batch, frames)) > 0.1)).astype(np.float32)
+    lengths = np.exp(rng.uniform(0, np.log(1.5 * max(case.window, 1)), (batch, frames)))
+    periods = (lengths * (rng.random((batch, frames)) > 0.1)).astype(np.float32)
+    if case.periodic:
+        return {"periods": periods}
+    if not case.steered:
+        return {}
+    levels, noises = rng.uniform(-6, 0, (batch, frames)), rng.uniform(-4, 0, (batch, frames))
+    # A tone's, of which a third is silent.
+    turns = np.arange(4 * case.order) / np.maximum(periods, 2)[..., None]
+    anchors = np.sin(2 * np.pi * turns) * rng.uniform(0, 2, (batch, frames, 1))
+    anchors *= rng.random((batch, frames, 1)) > 0.3
+    return {"aim": Aim(*(each.astype(np.float32) for each in (anchors, levels, noises)))}

@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wavegen_kernels import steering
+from wavegen_kernels.steering import Aim, along
 from wavegen_kernels.weights import Predictor, expanded
 
 Array = Any  # a numpy array or a jax array
@@ -82,6 +84,7 @@ def fit(
     damping: float,  # in (0, 1]
     xp: ModuleType,
     weights: np.ndarray | None = None,  # [W]; weights_of_samples unless told
+    anchors: Array | None = None,  # [..., A]: samples of another sound, fitted to as well
 ) -> Array:  # [..., N]
     """Coefficients a of the prediction u[t] = sum over k of a[k-1] * x[t-k].
 
@@ -90,11 +93,15 @@ def fit(
     Every reflection coefficient lies between -1 and 1 whatever the samples, so the prediction
     filter is of minimum phase. `damping` to the power of k, on a[k-1], draws its roots further
     into the unit circle ("bandwidth expansion"), so that no sound goes on by itself for long.
+    Each sample of an anchor counts 1. Nothing is foretold from one of the two sounds in the other.
     """
     W = samples.shape[-1]
-    counts = _like(
-        xp.asarray(weights_of_samples(W) if weights is None else weights, samples.dtype), samples
-    )
+    weights, place = weights_of_samples(W) if weights is None else weights, np.arange(W)
+    if anchors is not None:
+        A = anchors.shape[-1]
+        samples = xp.concatenate([anchors.astype(samples.dtype), samples], axis=-1)
+        weights, place = np.append(np.ones(A), weights), np.append(np.arange(A), place)
+    counts = along(xp.asarray(weights, samples.dtype), samples)
     least = least_energy(samples, counts)
     # The lattice that filters the samples, fed with a single 1, gives the coefficients too.
     pulse = xp.concatenate([xp.ones_like(samples[..., :1]), _zeros(xp, samples, order)], axis=-1)
@@ -102,7 +109,7 @@ def fit(
     def stage(m: Any, lattice: tuple) -> tuple:
         ahead, behind, forth, back = lattice
         lattice = (ahead, _delayed(xp, behind), forth, _delayed(xp, back))
-        behind_too = _like(xp.arange(W), samples) > m
+        behind_too = along(xp.asarray(place), samples) > m
         return reflected(lattice, xp.where(behind_too, counts, 0), least)
 
     lattice = (samples, samples, pulse, pulse)
@@ -112,7 +119,7 @@ def fit(
         for m in range(order):
             lattice = stage(m, lattice)
     fading = xp.asarray(damping ** np.arange(1, order + 1), samples.dtype)
-    return -lattice[2][..., 1:] * _like(fading, samples)
+    return -lattice[2][..., 1:] * along(fading, samples)
 
 
 def least_energy(samples: Array, counts: Array) -> Array:  # [..., W], like it -> [..., 1]
@@ -129,6 +136,21 @@ def reflected(lattice: tuple, counts: Array, least: Array) -> tuple:
     both = (counts * (ahead * ahead + behind * behind)).sum(-1, keepdims=True) + least
     k = 2 * (counts * ahead * behind).sum(-1, keepdims=True) / both
     return ahead - k * behind, behind - k * ahead, forth - k * back, back - k * forth
+
+
+def coefficients(
+    samples: Array,  # [..., W]
+    aim: Aim | None,  # of [...], of a steered one
+    order: int,
+    damping: float,
+    xp: ModuleType,
+) -> Array:  # [..., N]
+    """What a fitted predictor makes of the samples before: `fit`, held to what is asked for."""
+    if aim is None:
+        return fit(samples, order, damping, xp)
+    anchors = steering.anchored(aim.anchors, samples, aim.levels, xp)
+    fitted = fit(samples, order, damping, xp, anchors=anchors)
+    return steering.grown(fitted, steering.growth(samples, aim.levels, xp), xp)
 
 
 class Echo(NamedTuple):
@@ -157,7 +179,7 @@ def echo(
     sounding = xp.where(periods > 0, periods, 1)
     ago = sounding * xp.ceil((reach + 1) / sounding)  # a whole number of periods
     delay = xp.ceil(ago - reach)
-    off = _like(xp.arange(order, dtype=ago.dtype), delay[..., None]) + (delay - ago)[..., None]
+    off = along(xp.arange(order, dtype=ago.dtype), delay[..., None]) + (delay - ago)[..., None]
     taps = xp.sinc(off) * (1 + xp.cos(math.pi * xp.clip(off / reach, -1, 1)))
     taps = damping * taps / taps.sum(-1, keepdims=True)
     heard = (periods > 0) & (delay + order - 1 <= window)
@@ -174,11 +196,14 @@ def foretell(
     floor: float,
     n_codes: int,
     xp: ModuleType,
+    noises: Array | None = None,  # [B]: see steering.Aim; of a steered one
 ) -> Foretold:  # [B]
     """What the past says of the next sample of every stream."""
     value = (coefficients[:, ::-1] * past).sum(-1)
     value = xp.clip(value, -1, 1)
     error = level(errors[:, 0], errors[:, 1], value, floor, n_codes, xp)
+    if noises is not None:
+        error = steering.bounded(error, noises, xp)
     return Foretold(value, error, errors[:, 2])
 
 
@@ -202,7 +227,7 @@ def level(
 def updated(errors: Array, foretold: Foretold, sample: Array, xp: ModuleType) -> Array:  # [B, 3]
     """What is remembered of the errors after a sample: two running mean squares, the surprise."""
     off, means = (sample - foretold.value)[..., None], errors[..., :2]
-    means = means + (off**2 - means) * _like(xp.asarray(RATES, errors.dtype), means)
+    means = means + (off**2 - means) * along(xp.asarray(RATES, errors.dtype), means)
     return xp.concatenate([means, off / foretold.error[..., None]], axis=-1)
 
 
@@ -211,6 +236,7 @@ def foretell_all(
     samples: Array,  # [B, W + T] float32: the window before the first, then all
     errors: Array,  # [B, 3] float32
     periods: Array | None = None,  # [B, F] for a periodic predictor; None: a fitted one
+    aim: Aim | None = None,  # of [B, F], for a steered one
     *,
     order: int,
     window: int,
@@ -218,8 +244,9 @@ def foretell_all(
     floor: float,
     damping: float,
     n_codes: int,
-) -> tuple[Foretold, Array]:  # [B, T] each; errors [B, 3]
-    """What each of T samples was foretold as by those before it, and the errors after the last.
+) -> tuple[Foretold, Array, Array]:  # [B, T] each; errors [B, 3]; error levels [B, T]
+    """What each of T samples was foretold as by those before it, the errors after the last, and
+    the error levels, not bounded where the predictor is steered.
 
     The same as fitting, foretelling and updating one sample after the other, in another order:
     neither a fit nor a foretold value needs to know an error.
@@ -230,37 +257,48 @@ def foretell_all(
     starts = part * jnp.arange(G)[:, None]
     if periods is None:
         heard = samples[:, starts + jnp.arange(window)[None]]  # [B, G, W]
-        coefficients = _fit_all(heard, order, damping)  # [B, G, N]
+        fitted = _fit_all(heard, _throughout(aim, G), order, damping)  # [B, G, N]
         near = samples[:, starts + jnp.arange(window - order, window + part - 1)[None]]
     else:
-        delay, coefficients = echo(periods, order, window, damping, jnp)
+        delay, fitted = echo(periods, order, window, damping, jnp)
         first = starts[None] + window + 1 - order - delay[..., None]  # [B, G, 1]
         places = (first + jnp.arange(part + order - 1)[None, None]).reshape(B, -1)
         near = jnp.take_along_axis(samples, places, axis=1).reshape(B, G, -1)
 
     def tap(k: Any, total: Array) -> Array:
         x = jax.lax.dynamic_slice_in_dim(near, order - 1 - k, part, axis=2)
-        a = jax.lax.dynamic_slice_in_dim(coefficients, k, 1, axis=2)
+        a = jax.lax.dynamic_slice_in_dim(fitted, k, 1, axis=2)
         return total + a * x
 
     value = jnp.clip(jax.lax.fori_loop(0, order, tap, jnp.zeros((B, G, part))), -1, 1)
     off = samples[:, window:].reshape(B, G, part) - value
     before, means = _running(off**2, errors[:, :2])
     error = level(before[..., 0], before[..., 1], value, floor, n_codes, jnp).reshape(B, T)
+    free = error
+    if aim is not None:
+        error = steering.bounded(error, jnp.repeat(aim.noises, T // aim.noises.shape[1], 1), jnp)
     surprises = jnp.concatenate([errors[:, 2:], off.reshape(B, T) / error], axis=1)
     errors = jnp.concatenate([means, surprises[:, -1:]], axis=1)
-    return Foretold(value.reshape(B, T), error, surprises[:, :-1]), errors
+    return Foretold(value.reshape(B, T), error, surprises[:, :-1]), errors, free
 
 
-def _fit_all(heard: Array, order: int, damping: float) -> Array:  # [B, G, W] -> [B, G, N]
-    def in_parts(heard: Array) -> Array:  # so that a part stays in the cache near the core
-        flat = heard.reshape(-1, heard.shape[-1])
-        found = jax.lax.map(lambda x: fit(x, order, damping, jnp), flat, batch_size=FITS_AT_ONCE)
+def _throughout(aim: Aim | None, fits: int) -> Aim | None:  # of [B, F] -> of [B, fits]
+    """The aim of each fit, of which a frame may have several."""
+    return jax.tree.map(lambda x: jnp.repeat(x, fits // x.shape[1], axis=1), aim)
+
+
+def _fit_all(
+    heard: Array, aim: Aim | None, order: int, damping: float
+) -> Array:  # [B, G, W], of [B, G] -> [B, G, N]
+    def one(heard: Array, aim: Aim | None) -> Array:
+        return coefficients(heard, aim, order, damping, jnp)
+
+    def in_parts(heard: Array, aim: Aim | None) -> Array:  # so that a part stays in the cache
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (heard, aim))
+        found = jax.lax.map(lambda given: one(*given), flat, batch_size=FITS_AT_ONCE)
         return found.reshape(*heard.shape[:-1], order)
 
-    return jax.lax.platform_dependent(
-        heard, cpu=in_parts, default=lambda heard: fit(heard, order, damping, jnp)
-    )
+    return jax.lax.platform_dependent(heard, aim, cpu=in_parts, default=one)
 
 
 def _running(off: Array, errors: Array) -> tuple[Array, Array]:
@@ -296,7 +334,7 @@ def hint(
     """
     steps = np.arange(STEPS, dtype=foretold.value.dtype)
     shares = [
-        xp.maximum(1 - xp.abs(place[..., None] - _like(steps, place[..., None])), 0)
+        xp.maximum(1 - xp.abs(place[..., None] - along(steps, place[..., None])), 0)
         for place in places(foretold, n_codes, xp)
     ]
     rows = xp.concatenate([weights.value, weights.level, weights.surprise])
@@ -309,7 +347,7 @@ def places(
     """Where the foretold sample lies on the mu-law scale, the error level on one of logarithms
     from QUIETEST to 1, and the surprise on one that is logarithmic beyond 1 to either side.
     """
-    value, error, surprise = foretold
+    value, error, surprise = foretold[:3]
     companded = xp.log(1 + (n_codes - 1) * xp.abs(value)) / math.log(n_codes)
     level = xp.log(xp.clip(error, QUIETEST, 1)) / math.log(QUIETEST)
     aside = xp.clip(xp.arcsinh(surprise) / math.asinh(FARTHEST), -1, 1)
@@ -325,7 +363,7 @@ def base(
     xp: ModuleType,
 ) -> Array:  # [..., V]
     """What the predictor adds to the head's logits; the network shapes it."""
-    shape = xp.maximum(skip_sum, 0) @ weights.shape + _like(weights.shape_bias, skip_sum)
+    shape = xp.maximum(skip_sum, 0) @ weights.shape + along(weights.shape_bias, skip_sum)
     middle, half = (xp.asarray(each, shape.dtype) for each in cells(n_codes))
     return logistic(foretold, shape, middle, half, xp)
 
@@ -397,8 +435,8 @@ _log_shares.defvjp(_forward, _backward)
 
 def _cell_shares(place: Array, slope: Array, middle: Array, half: Array, xp: Any) -> tuple:
     """F(b) - F(a) of every cell, its factors, and the cell in units of the width."""
-    off = (_like(middle, slope) - place) * slope
-    reach = _like(half, slope) * slope
+    off = (along(middle, slope) - place) * slope
+    reach = along(half, slope) * slope
     above = 1 / (1 + xp.exp(xp.minimum(-off - reach, FLAT)))
     below = 1 / (1 + xp.exp(xp.minimum(off - reach, FLAT)))
     within = -xp.expm1(-2 * reach)
@@ -411,8 +449,3 @@ def _delayed(xp: ModuleType, x: Array) -> Array:
 
 def _zeros(xp: ModuleType, like: Array, count: int) -> Array:
     return xp.zeros((*like.shape[:-1], count), like.dtype)
-
-
-def _like(row: Array, x: Array) -> Array:
-    """A row [n] with the leading axes that x has; one that has them already stays as it is."""
-    return row.reshape((1,) * (x.ndim - row.ndim) + row.shape)

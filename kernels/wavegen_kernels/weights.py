@@ -39,6 +39,8 @@ class Predictor:
     # Whether it repeats what sounded one period of the asked note ago, instead of being fitted;
     # `refit` then means nothing.
     periodic: bool = field(default=False, metadata={"static": True})
+    # Whether a fitted one is held to the sound that is asked for; see wavegen_kernels.steering.
+    steered: bool = field(default=False, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass

@@ -26,7 +26,12 @@ PLAIN = Config(
     training=Training(batch_size=24, crop_samples=2048, start_fraction=0.25, context_seconds=0.2),
 )
 EVERYTHING = Augmentation(
-    gain_db=6.0, polarity_fraction=0.5, delay_samples=50, transpose_semitones=3
+    gain_db=6.0,
+    polarity_fraction=0.5,
+    delay_samples=50,
+    transpose_semitones=3,
+    softer_db=20.0,
+    let_go_fraction=0.5,
 )
 
 
@@ -50,7 +55,13 @@ def sound_of(split, item, change, row):
     one = augmentation.Changes(*(field[row : row + 1] for field in change))
     items = np.array([item])
     length = int(augmentation.lengths(split, items, one)[0])
-    return augmentation.read(split, items, np.array([0]), length, one)[0]
+    return augmentation.read(split, items, np.array([0]), length, one, RATE)[0]
+
+
+def read(split, items, begin, count, changes):
+    """A stretch of one recording, changed."""
+    stretch = augmentation.read(split, items, np.array([begin]), count, changes, RATE)
+    return stretch[0].astype(float)
 
 
 def test_an_augmented_batch_is_a_function_of_seed_and_step(train):
@@ -119,7 +130,8 @@ def test_a_delay_moves_sound_and_notes_by_the_same_samples(train):
 
 
 def test_notes_and_periods_are_those_of_the_changed_recording(train):
-    config = dataclasses.replace(PLAIN, augmentation=EVERYTHING)
+    plan = dataclasses.replace(EVERYTHING, softer_db=0.0, let_go_fraction=0.0)
+    config = dataclasses.replace(PLAIN, augmentation=plan)
     moved = 0
     for step in range(3):
         batch, items, starts, changes = draw(train, step, config)
@@ -169,9 +181,9 @@ def test_windows_of_a_transposed_recording_fit_together(train):
         changes = augmentation.none(1)._replace(semitones=np.array([semitones]))
         length = int(augmentation.lengths(train, items, changes)[0])
         assert length == round(train.lengths[4] / 2 ** (semitones / 12))
-        long = augmentation.read(train, items, np.array([0]), whole, changes)[0].astype(float)
+        long = read(train, items, 0, whole, changes)
         for begin in (512, 1000, 2048):
-            part = augmentation.read(train, items, np.array([begin]), 1024, changes)[0]
+            part = read(train, items, begin, 1024, changes)
             there = long[begin : begin + 1024]
             # Up to half a sample beside its place each, so one apart: of a tone whose loudest
             # partial lies at an eighth of the rate, that is not more than a part of this.
@@ -183,7 +195,7 @@ def test_windows_of_a_transposed_recording_fit_together(train):
 def test_no_note_is_transposed_beyond_the_keys(train):
     edge = dataclasses.replace(train, pitch=np.full_like(train.pitch, 126))
     items = np.arange(train.num_items)
-    changes = augmentation.draw(edge, items, Augmentation(transpose_semitones=12), 0, 0)
+    changes = augmentation.draw(edge, items, Augmentation(transpose_semitones=12), RATE, 0, 0)
     assert changes.semitones.max() == 1
     assert changes.semitones.min() < -6
 
@@ -261,3 +273,46 @@ def test_periods_of_the_fundamental_are_those_of_what_is_heard(train):
     np.testing.assert_allclose(
         RATE / batch.periods[voiced], features.midi_hz(0) * 2 ** (pitch[voiced] / 12), rtol=1e-5
     )
+
+
+def test_played_more_softly_a_note_is_as_much_softer_as_its_velocity_says(train):
+    config = config_of(softer_db=20.0)
+    batch, items, _, changes = draw(train, 0, config)
+    assert changes.softer_db.max() > 15
+    for row, item in enumerate(items):
+        sound, before = sound_of(train, item, changes, row), train.read(item)
+        scale = sound.astype(float) @ before / (before.astype(float) @ before)
+        # Rounded to whole samples, of which a soft note has few.
+        assert 20 * np.log10(scale) == pytest.approx(-changes.softer_db[row], abs=0.1)
+        note = train.score(item).notes[0]
+        asked = batch.notes[row, :, : frames.KEYS].max() * 127
+        if asked:  # the window lies where the note sounds
+            decibels = 40 * np.log10(asked / note.velocity)
+            assert decibels == pytest.approx(-changes.softer_db[row], abs=1e-3)
+    heard = augmentation.widened(train.vocabulary, config.augmentation).velocities
+    assert min(heard) == round(min(train.vocabulary.velocities) / 10**0.5)
+    assert set(train.vocabulary.velocities) <= set(heard)
+
+
+def test_a_note_that_is_let_go_ends_there_and_fades_like_one_that_is_damped(train):
+    config = config_of(let_go_fraction=1.0, delay_samples=50, transpose_semitones=2)
+    counts = np.diff(train.note_start)
+    compared = 0
+    for step in range(4):
+        batch, items, starts, changes = draw(train, step, config)
+        np.testing.assert_array_equal(np.isfinite(changes.ends), counts[items] == 1)
+        for row in np.flatnonzero(np.isfinite(changes.ends)):
+            sound = sound_of(train, items[row], changes, row)
+            as_it_was = changes._replace(ends=np.full(len(items), np.inf))
+            before, end = sound_of(train, items[row], as_it_was, row), changes.ends[row]
+            late = np.arange(len(sound)) - end
+            fading = np.exp(-np.maximum(late, 0) / (0.15 * RATE))
+            np.testing.assert_allclose(sound, before * fading, atol=0.51)
+            # What is asked for ends in the frame in which the sound does.
+            asked = np.asarray(batch.notes[row, :, : frames.KEYS].any(axis=1))
+            last = (end / HOP) - (starts[row] - config.context_frames)
+            if 2 < last < len(asked) - 1:
+                assert asked[int(last) - 1]
+                assert not asked[int(last) + 1 :].any()
+                compared += 1
+    assert compared > 20

@@ -61,9 +61,9 @@ def test_shapes_and_types_are_those_of_the_config(train):
     assert batch.valid.shape == (12, total)
     assert batch.notes.shape == (12, total, 256)
     assert batch.labels.shape == (12, 1)
-    assert batch.periods.shape == (12, total)
+    assert batch.periods.shape == batch.ages.shape == (12, total)
     assert batch.acoustics.shape == (12, total, 0)
-    assert [a.dtype for a in batch] == [np.int32, *[np.float32] * 4, np.int32, np.float32]
+    assert [a.dtype for a in batch] == [np.int32, *[np.float32] * 5, np.int32, np.float32]
 
 
 def test_windows_and_context_are_the_recording_and_silence_around_it(train):

@@ -46,9 +46,7 @@ def shares_of(trained, split, item):
     """The distribution of each sample and its code, in one pass, in float64: [T, V], [T]."""
     frames = -(-int(split.lengths[item]) // trained.config.model.hop_length)
     batch = batches.stretch(split, [item], trained.config, trained.vocabulary, 0, frames)
-    inputs = Inputs(
-        batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
-    )
+    inputs = Inputs.of(batch)
     net = network.assemble(trained.graphdef, trained.params)
     logits, _ = net.logits(inputs, net.initial_state(1))
     logits = np.asarray(logits[0], np.float64)[: split.lengths[item]]

@@ -204,6 +204,7 @@ def test_without_its_device_a_kernel_says_what_it_needs(name, what):
         ("tiny_periodic", stretches, "MOST", 23, 3),
         ("tiny_periodic", stretches, "LONGEST", 5, 12),  # parts of 5 and of 3
         ("tiny_foretold", stretches, "LONGEST", 7, 12),  # whole fits, of 4
+        ("tiny_steered", stretches, "LONGEST", 7, 12),
         ("tiny_periodic", pallas_tpu, "LONGEST_FRAME", 4, 12),
     ],
 )
@@ -214,8 +215,8 @@ def test_long_calls_are_cut_into_launches_of_the_same_samples(
     if name == "pallas_gpu" and where is pallas_tpu:
         pytest.skip("a GPU's frames are as long as you like")
     stack = cases.weights(cases.CASES[case])
-    cond, periods = (each(cases.CASES[case], 1, 6) for each in (cases.conditioning, cases.periods))
-    given = {"hop_length": 8, "seed": 1, "streams": [3], "periods": periods, "backend": name}
+    cond, asked = cases.conditioning(cases.CASES[case], 1, 6), cases.asked(cases.CASES[case], 1, 6)
+    given = {"hop_length": 8, "seed": 1, "streams": [3], "backend": name, **asked}
     calls, block = [], jax.block_until_ready
     _, whole = api.generate(stack, weights.initial_state(stack, 1), cond, **given)
     monkeypatch.setattr(where, bound, size)
@@ -267,15 +268,18 @@ def test_what_fills_up_a_tile_is_not_heard(name, interpreted, monkeypatch):
         np.testing.assert_allclose(alone.queues[:, 0], state.queues[:, b], atol=1e-5)
 
 
+@pytest.mark.parametrize("anchor", [0, 30])
 @pytest.mark.parametrize("name", KERNELS)
-def test_the_fit_inside_a_kernel_is_that_of_the_predictor(name, interpreted):
+def test_the_fit_inside_a_kernel_is_that_of_the_predictor(name, anchor, interpreted):
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((8, 100)).astype(np.float32)
     heard = np.cumsum(noise, axis=1) * np.geomspace(1e-4, 0.1, 8, dtype=np.float32)[:, None]
     heard[0] = 0  # silence
     fit = {"pallas_gpu": pallas_gpu.fit, "pallas_tpu": pallas_tpu.fit}[name]
-    found = np.asarray(fit(jnp.asarray(heard), 20, 0.99))
-    expected = predictor.fit(heard.astype(np.float64), 20, 0.99, np)
+    anchors = heard[:, ::-1][:, :anchor] if anchor else None
+    given = None if anchors is None else jnp.asarray(anchors)
+    found = np.asarray(fit(jnp.asarray(heard), given, 20, 0.99))
+    expected = predictor.fit(heard.astype(np.float64), 20, 0.99, np, anchors=anchors)
     assert not found[0].any()
     # 20 stages of float32, each with a sum of 100 terms; coefficients are of order 1.
     np.testing.assert_allclose(found, expected, atol=2e-4)

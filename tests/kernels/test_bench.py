@@ -204,7 +204,7 @@ def test_only_the_first_and_last_stream_need_the_reference_but_all_draws_are_che
         proof.prove(case, batch, replace(right, draw=draw))
 
 
-@pytest.mark.parametrize("name", ["tiny_foretold", "tiny_periodic"])
+@pytest.mark.parametrize("name", ["tiny_foretold", "tiny_periodic", "tiny_steered"])
 def test_networks_with_a_predictor_are_proved_as_well(name):
     right = contenders.ours(cases.CASES[name], 2, "numba_cpu", "float32")
     assert proof.prove(cases.CASES[name], 2, right).largest_logit_error < proof.LOGIT_TOLERANCE

@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -40,7 +41,7 @@ def problem(name, batch=B, frames=F):
     stack = cases.weights(case, seed=1)
     state = weights.initial_state(stack, batch)
     cond = cases.conditioning(case, batch, frames, seed=2)
-    return stack, state, cond, cases.periods(case, batch, frames, seed=3)
+    return stack, state, cond, cases.asked(case, batch, frames, seed=3)
 
 
 def tolerance(case):
@@ -71,14 +72,15 @@ def margin(logits, u, temperature, top_k, top_p):
     return min(*margins, abs(np.cumsum(p) / p.sum() - u).min(), 1)
 
 
-def exact_logits(stack, cond, codes, way, periods=None):
+def exact_logits(stack, cond, codes, way, asked=None):
     """Logits [B, T, V] that draws are judged by, after the same codes.
 
     They are the reference's; where the backend rounds the weights, they are its own.
     """
     way = {"backend": "reference"} if way["precision"] == "float32" else way
     state = weights.initial_state(stack, len(codes))
-    _, logits = api.logits(stack, state, cond, codes, hop_length=P, periods=periods, **way)
+    given = {"hop_length": P, **(asked or {}), **way}
+    _, logits = api.logits(stack, state, cond, codes, **given)
     return np.asarray(logits, np.float64)
 
 
@@ -99,9 +101,9 @@ def assert_draws_agree(codes, logits, seed, streams, temperature, top_k, top_p, 
 @pytest.mark.parametrize("way", EXACT)
 @pytest.mark.parametrize("name", SHAPES)
 def test_teacher_forced_logits_equal_the_reference(way, name):
-    stack, state, cond, periods = problem(name)
+    stack, state, cond, asked = problem(name)
     codes = np.random.default_rng(0).integers(0, stack.n_codes, (B, F * P))
-    given = {"hop_length": P, "periods": periods}
+    given = {"hop_length": P, **asked}
     _, expected = api.logits(stack, state, cond, codes, backend="reference", **given)
     after, found = api.logits(stack, state, cond, codes, **given, **way)
     assert np.abs(np.asarray(found) - expected).max() < tolerance(cases.CASES[name])
@@ -141,9 +143,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold", "tiny_periodic"])
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold", "tiny_periodic", "tiny_steered"])
 def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
-    stack, state, cond, periods = problem(name)
+    stack, state, cond, asked = problem(name)
     temperature, top_k, top_p = settings
     _, codes = api.generate(
         stack,
@@ -155,11 +157,11 @@ def test_draws_equal_those_of_the_reference_but_for_ties(way, name, settings):
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
-        periods=periods,
+        **asked,
         **way,
     )
     codes = np.asarray(codes)
-    logits = exact_logits(stack, cond, codes, way, periods)
+    logits = exact_logits(stack, cond, codes, way, asked)
     assert_draws_agree(codes, logits, 5, STREAMS, temperature, top_k, top_p)
 
 
@@ -211,19 +213,27 @@ def test_plain_draws_equal_those_of_the_reference_on_other_shapes(way, name):
 
 @pytest.mark.parametrize("way", [*WAYS, *REFERENCE])
 @pytest.mark.parametrize(
-    "name", ["tiny_one_layer", "tiny_three_taps", "tiny_cycles", "tiny_foretold", "tiny_periodic"]
+    "name",
+    [
+        "tiny_one_layer",
+        "tiny_three_taps",
+        "tiny_cycles",
+        "tiny_foretold",
+        "tiny_periodic",
+        "tiny_steered",
+    ],
 )
 def test_one_call_equals_many(way, name):
-    stack, _, cond, periods = problem(name, frames=12)
+    stack, _, cond, asked = problem(name, frames=12)
     keywords = {"hop_length": P, "seed": 9, "streams": STREAMS, **way}
     state = weights.initial_state(stack, B)
-    whole_state, whole = api.generate(stack, state, cond, periods=periods, **keywords)
+    whole_state, whole = api.generate(stack, state, cond, **asked, **keywords)
     for frames in (1, 5):
         state, parts = weights.initial_state(stack, B), []
         for first in range(0, 12, frames):
             part = slice(first, first + frames)
-            asked = None if periods is None else periods[:, part]
-            state, codes = api.generate(stack, state, cond[:, part], periods=asked, **keywords)
+            heard, of_part = jax.tree.map(lambda x, part=part: x[:, part], (cond, asked))
+            state, codes = api.generate(stack, state, heard, **of_part, **keywords)
             parts.append(np.asarray(codes))
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
         np.testing.assert_array_equal(state.codes, whole_state.codes)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numba
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ PRECISIONS = [
 DIVERGENCE = {"bfloat16": 1e-4, "int8": 2e-3}
 
 
-def generate(stack, cond, streams, precision, frames_a_call=None, periods=None):
+def generate(stack, cond, streams, precision, frames_a_call=None, asked=None):
     B, F = cond.shape[:2]
     state, parts = weights.initial_state(stack, B), []
     for first in range(0, F, frames_a_call or F):
@@ -44,7 +45,7 @@ def generate(stack, cond, streams, precision, frames_a_call=None, periods=None):
             state,
             cond[:, part],
             hop_length=P,
-            periods=None if periods is None else periods[:, part],
+            **jax.tree.map(lambda x, part=part: x[:, part], asked or {}),
             seed=7,
             streams=streams,
             backend="numba_cpu",
@@ -56,36 +57,35 @@ def generate(stack, cond, streams, precision, frames_a_call=None, periods=None):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
-    "name", ["tiny_odd", "tiny_three_taps", "tiny_foretold", "tiny_periodic", "small"]
+    "name",
+    ["tiny_odd", "tiny_three_taps", "tiny_foretold", "tiny_periodic", "tiny_steered", "small"],
 )
 def test_batches_threads_and_calls_change_no_bit(name, precision, monkeypatch):
     case, streams = cases.CASES[name], np.arange(11)
     stack, cond = cases.weights(case), cases.conditioning(case, 11, 4)
-    periods = cases.periods(case, 11, 4)
-    whole, state = generate(stack, cond, streams, precision, periods=periods)
+    asked = cases.asked(case, 11, 4)
+    whole, state = generate(stack, cond, streams, precision, asked=asked)
     for threads in (1, 2, 5):
         monkeypatch.setattr(numba_cpu, "threads", lambda threads=threads: threads)
-        codes, again = generate(stack, cond, streams, precision, periods=periods)
+        codes, again = generate(stack, cond, streams, precision, asked=asked)
         np.testing.assert_array_equal(codes, whole)
         np.testing.assert_array_equal(again.queues, state.queues)
     for some in ([0], [10], [1, 2, 3, 4], [9, 0, 5, 7, 2]):
-        codes, again = generate(
-            stack, cond[some], streams[some], precision, periods=_of(periods, some)
-        )
+        codes, again = generate(stack, cond[some], streams[some], precision, asked=_of(asked, some))
         np.testing.assert_array_equal(codes, whole[some])
         np.testing.assert_array_equal(again.queues, state.queues[:, some])
         np.testing.assert_array_equal(again.heard, state.heard[some])
         np.testing.assert_array_equal(again.errors, state.errors[some])
-    codes, again = generate(stack, cond, streams, precision, 1, periods)
+    codes, again = generate(stack, cond, streams, precision, 1, asked)
     np.testing.assert_array_equal(codes, whole)
     monkeypatch.setattr(numba_cpu, "_WORDS_A_CALL", 1)  # one sample a call
-    codes, again = generate(stack, cond, streams, precision, periods=periods)
+    codes, again = generate(stack, cond, streams, precision, asked=asked)
     np.testing.assert_array_equal(codes, whole)
     np.testing.assert_array_equal(again.queues, state.queues)
 
 
-def _of(periods, some):
-    return None if periods is None else periods[some]
+def _of(asked, some):
+    return jax.tree.map(lambda x: x[some], asked)
 
 
 def teacher_forced(stack, cond, codes, **way):

@@ -135,7 +135,7 @@ def test_groups_of_streams_are_all_streams_once(batch, threads):
 
 def test_arrays_of_a_room_begin_with_a_line_of_the_cache_and_do_not_overlap():
     case = cases.CASES["tiny_foretold"]
-    room = loop.room(packing.pack(cases.weights(case), "float32", 8), 3)
+    room = loop.room(packing.pack(cases.weights(case), "float32", 8), 3, 20)
     for name, array in room._asdict().items():
         assert array.ctypes.data % 64 == 0
         array[...] = 7

@@ -68,6 +68,27 @@ def test_periods_are_given_where_they_are_read(stack, periods, text):
         call(stack, cond=cond, periods=periods)
 
 
+STEERED = cases.weights(cases.CASES["tiny_steered"])
+AIM = cases.asked(cases.CASES["tiny_steered"], 2, 3)["aim"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "aim", "text"),
+    [
+        (STEERED, None, "an aim is wanted for a steered predictor"),
+        (STACK, AIM, "an aim is only for a steered predictor"),
+        (STEERED, AIM._replace(levels=np.ones((3, 2))), r"aim.levels must be \[B, F\] of \[2, 3\]"),
+        (STEERED, AIM._replace(anchors=np.ones((2, 3))), r"aim.anchors must be \[B, F, A\] of"),
+        (STEERED, AIM._replace(anchors=np.ones((2, 3, 5))), "more samples than the order 5, got 5"),
+        (STEERED, AIM._replace(noises=np.full((2, 3), np.inf)), "aim.noises holds values that are"),
+    ],
+)
+def test_an_aim_is_given_where_it_is_read(stack, aim, text):
+    cond = np.zeros((2, 3, len(stack.dilations), 2 * stack.residual_channels), np.float32)
+    with pytest.raises(ValueError, match=text):
+        call(stack, cond=cond, aim=aim)
+
+
 def test_weights_that_are_not_finite_are_refused():
     spoilt = dataclasses.replace(STACK, head1_bias=np.full_like(STACK.head1_bias, np.inf))
     with pytest.raises(ValueError, match="weights hold values that are not finite"):

@@ -45,7 +45,7 @@ SETTINGS = {
 def problem(name, frames=F):
     case = cases.CASES[name]
     cond = cases.conditioning(case, B, frames, seed=2)
-    return cases.weights(case, seed=1), cond, cases.periods(case, B, frames, seed=3)
+    return cases.weights(case, seed=1), cond, cases.asked(case, B, frames, seed=3)
 
 
 def call(function, stack, cond, state=None, **given):
@@ -54,10 +54,10 @@ def call(function, stack, cond, state=None, **given):
     return state, *(np.asarray(each) for each in found)
 
 
-def exact(stack, cond, codes, periods, way):
+def exact(stack, cond, codes, asked, way):
     """What is to be measured of codes, in float64 from the logits of the same backend."""
     state = weights.initial_state(stack, B)
-    _, logits = api.logits(stack, state, cond, codes, hop_length=P, periods=periods, **way)
+    _, logits = api.logits(stack, state, cond, codes, hop_length=P, **asked, **way)
     logits = np.asarray(logits, np.float64)
     log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     of_codes = np.take_along_axis(log_p, codes[..., None], axis=-1)[..., 0]
@@ -74,14 +74,14 @@ def tolerance(way, size: np.ndarray | float = 0.0):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold", "tiny_periodic"])
+@pytest.mark.parametrize("name", ["tiny_odd", "tiny_foretold", "tiny_periodic", "tiny_steered"])
 def test_measured_is_the_likelihood_and_entropy_of_the_untouched_logits(way, settings, name):
-    stack, cond, periods = problem(name)
-    given = {"periods": periods, **settings, **way}
+    stack, cond, asked = problem(name)
+    given = {**asked, **settings, **way}
     _, codes, measured = call(api.generate_measured, stack, cond, **given)
     assert measured.shape == (B, F * P, 2)
     assert measured.dtype == np.float32
-    expected = exact(stack, cond, codes, periods, way)
+    expected = exact(stack, cond, codes, asked, way)
     assert (np.abs(measured - expected) <= tolerance(way, expected)).all()
     assert measured[..., 1].std() > 0.02  # distributions differ by a thousand tolerances and more
 
@@ -89,18 +89,20 @@ def test_measured_is_the_likelihood_and_entropy_of_the_untouched_logits(way, set
 @pytest.mark.parametrize("way", WAYS)
 def test_measured_holds_for_a_shape_that_is_used_and_streams_of_one_thread(way, monkeypatch):
     monkeypatch.setattr(numba_cpu, "threads", lambda: 1)
-    stack, cond, periods = problem("small", frames=1 if way["backend"] == "reference" else 6)
+    stack, cond, asked = problem("small", frames=1 if way["backend"] == "reference" else 6)
     _, codes, measured = call(api.generate_measured, stack, cond, **way)
-    expected = exact(stack, cond, codes, periods, way)
+    expected = exact(stack, cond, codes, asked, way)
     assert (np.abs(measured - expected) <= tolerance(way, expected)).all()
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", [{}, SETTINGS["per_frame"]], ids=["plain", "per_frame"])
-@pytest.mark.parametrize("name", ["tiny_three_taps", "tiny_foretold", "tiny_periodic"])
+@pytest.mark.parametrize(
+    "name", ["tiny_three_taps", "tiny_foretold", "tiny_periodic", "tiny_steered"]
+)
 def test_to_measure_changes_no_bit_of_codes_and_state(way, settings, name):
-    stack, cond, periods = problem(name)
-    given = {"periods": periods, **settings, **way}
+    stack, cond, asked = problem(name)
+    given = {**asked, **settings, **way}
     state, codes = call(api.generate, stack, cond, **given)
     again, same, _ = call(api.generate_measured, stack, cond, **given)
     np.testing.assert_array_equal(same, codes)

@@ -61,7 +61,7 @@ SOUNDS, NAMES = hostile()
 
 @njit
 def _fit(samples, counts, lattice, fitted):
-    compiled.fit(samples, counts, np.float32(1), lattice, fitted)
+    compiled.fit(samples[:0], np.float32(0), samples, counts, np.float32(1), lattice, fitted)
 
 
 def fit_compiled(samples, order):
@@ -177,7 +177,7 @@ def one_by_one(samples, periods, order, window, refit, floor, damping):
 
 def all_at_once(samples, errors, periods):
     periods = None if periods is None else jnp.asarray(periods, jnp.float32)
-    return predictor.foretell_all(samples, errors, periods, n_codes=256, **SETTINGS)
+    return predictor.foretell_all(samples, errors, periods, n_codes=256, **SETTINGS)[:2]
 
 
 def sounds(length=128 + 640):

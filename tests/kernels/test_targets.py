@@ -20,6 +20,8 @@ PROBLEMS = {
     "teacher": Problem(cases.CASES["small"], 8, teacher=True),
     "many_taught": Problem(cases.CASES["reference"], 200, teacher=True, hop_length=512),
     "periodic": Problem(cases.CASES["tiny_periodic"], 8, "float32"),
+    "steered": Problem(cases.CASES["steered"], 200),
+    "one_steered": Problem(cases.CASES["steered"], 1),
     "three_taps": Problem(cases.CASES["tiny_three_taps"], 200),
 }
 CALLS = {"cuda": "__gpu$xla.gpu.triton", "tpu": "tpu_custom_call"}

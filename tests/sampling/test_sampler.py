@@ -37,7 +37,9 @@ def inputs_of(trained, request, codes):
     """The same request as the network's sequence path hears it."""
     (whole,) = requests.stretches(trained.config, request, cuts=True, block=request.num_frames)
     valid = np.ones(whole.periods.shape, np.float32)
-    return Inputs(codes, whole.notes, request.labels, valid, whole.periods, whole.acoustics)
+    return Inputs(
+        codes, whole.notes, request.labels, valid, whole.periods, whole.ages, whole.acoustics
+    )
 
 
 def generate(trained, request, draws, precision="float32", backend="auto"):
@@ -131,9 +133,9 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
         notes = np.stack(
             [frames.notes(score, 1, trained.config.frame_seconds, f) for score in request.scores]
         )
-        unheard = jnp.zeros((2, 1, 0))
-        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), jnp.zeros((2, 1)), unheard)
-        carry, cond = condition(trained.graphdef, trained.params, carry, one, before)
+        none, unheard = jnp.zeros((2, 1)), jnp.zeros((2, 1, 0))
+        one = Inputs(now, notes, request.labels, jnp.ones((2, 1)), none, none, unheard)
+        carry, cond, _ = condition(trained.graphdef, trained.params, carry, one, before)
         step, logits = api.logits(stack, step, cond, now, hop_length=P)
         # Trained logits are larger than those of random weights, and so is their rounding.
         atol = TOLERANCE * max(1, np.abs(whole).max())

@@ -20,9 +20,7 @@ def each_by_hand(graphdef, params, split, config, vocabulary):
     for item in range(split.num_items):
         frames = -(-int(split.lengths[item]) // config.model.hop_length)
         batch = batches.stretch(split, [item], config, vocabulary, 0, frames)
-        inputs = Inputs(
-            batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
-        )
+        inputs = Inputs.of(batch)
         logits, _ = net.logits(inputs, net.initial_state(1))
         each = optax.softmax_cross_entropy_with_integer_labels(logits, batch.codes)
         yield np.asarray(each, np.float64)[batch.weights > 0]

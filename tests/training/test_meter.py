@@ -47,7 +47,7 @@ def batch(silent=0, size=8):
     codes[0, :silent] = 128
     empty = np.zeros((1, 1, 0), np.float32)
     flat = np.zeros((1, 1), np.float32)
-    return Batch(codes, np.ones((1, size), np.float32), flat, empty, flat, flat, empty)
+    return Batch(codes, np.ones((1, size), np.float32), flat, empty, flat, flat, flat, empty)
 
 
 def metrics(nats=2.0):

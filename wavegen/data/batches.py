@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     valid: np.ndarray  # [B, X + F] float32: 0 for frames before the recording's start, else 1
     notes: np.ndarray  # [B, X + F, 256] float32; [B, X + F, 0] where no signal wants them
     periods: np.ndarray  # [B, X + F] float32 samples, see frames.periods; 0 where unheard
+    ages: np.ndarray  # [B, X + F] float32 samples, see frames.ages; 0 where unheard
     labels: np.ndarray  # [B, number of the config's labels] int32: ids, -1 unknown
     acoustics: np.ndarray  # [B, X + F, D] float32, see audio.signals; D = 0 where unheard
 
@@ -116,7 +117,8 @@ def _draw(
     by_length = np.searchsorted(ends, (places * ends[-1]).astype(np.int64), side="right")
     at_start = np.arange(size) < round(config.training.start_fraction * size)
     items = np.where(at_start, alike, by_length)
-    changes = augmentation.draw(split, items, config.augmentation, seed, step)
+    rate = config.audio.sample_rate
+    changes = augmentation.draw(split, items, config.augmentation, rate, seed, step)
     num_frames = -(-augmentation.lengths(split, items, changes) // config.model.hop_length)
     positions = np.maximum(1, num_frames - config.window_frames + 1)
     return items, np.where(at_start, 0, (within * positions).astype(np.int64)), changes
@@ -141,7 +143,7 @@ def _gather(
     measured = config.conditioner.acoustic
     before, after = signals.margins(rate, hop) if measured else (0, 0)
     count = before + total * hop + after
-    samples = augmentation.read(split, items, first * hop - before, count, changes)
+    samples = augmentation.read(split, items, first * hop - before, count, changes, rate)
     heard = samples[:, before : before + total * hop]
     codes = _unsigned_codes(config.audio.n_codes).take(heard.view(np.uint16))
     acoustics = np.zeros((len(items), total, 0), np.float32)
@@ -153,11 +155,11 @@ def _gather(
     left = augmentation.lengths(split, items, changes) - starts * hop  # [B] samples to the end
     weights = (here < left[:, None]).astype(np.float32)
     valid = (first[:, None] + np.arange(total) >= 0).astype(np.float32)
-    notes, periods = _notes(split, config, items, first, total, changes)
+    notes, periods, ages = _notes(split, config, items, first, total, changes)
     if config.model.predictor.periods_of == "f0":
         periods = signals.periods(measured, acoustics, rate)
     labels = _labels(split, config, vocabulary, items)
-    return Batch(codes, weights, valid, notes, periods, labels, acoustics)
+    return Batch(codes, weights, valid, notes, periods, ages, labels, acoustics)
 
 
 def _notes(
@@ -167,24 +169,24 @@ def _notes(
     first: np.ndarray,  # [B] frames
     num_frames: int,
     changes: Changes,
-) -> tuple[np.ndarray, np.ndarray]:  # [B, X + F, 256], [B, X + F]
-    """What sounds and starts in every frame, and its periods, as far as the config wants them."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # [B, X + F, 256], [B, X + F], [B, X + F]
+    """What sounds and starts in every frame, its periods and ages, as the config wants them."""
     has_notes = "notes" in config.conditioner.signals
     notes = np.zeros((len(items), num_frames, 2 * frames.KEYS if has_notes else 0), np.float32)
-    periods = np.zeros((len(items), num_frames), np.float32)
+    periods = ages = np.zeros((len(items), num_frames), np.float32)
     if not has_notes:
-        return notes, periods
+        return notes, periods, ages
     rows, events = _events(split, items)
     rate = config.audio.sample_rate
-    onsets, seconds, pitches = augmentation.notes(split, events, rows, changes, rate)
+    onsets, seconds, pitches, velocities = augmentation.notes(split, events, rows, changes, rate)
     onsets, durations = onsets / config.frame_seconds, seconds / config.frame_seconds
-    velocities = split.velocity[events].astype(np.float64)
     frames.fill(notes, rows, onsets, durations, pitches, velocities, first)
     if config.model.predictor.periods_of == "notes":
         order = np.lexsort((onsets, rows))
-        last = frames.last_periods(rows[order], onsets[order], pitches[order], first, num_frames)
-        periods = last * np.float32(rate)
-    return notes, periods
+        begun = (rows[order], onsets[order])
+        periods = frames.last_periods(*begun, pitches[order], first, num_frames) * np.float32(rate)
+        ages = frames.last_ages(*begun, first, num_frames) * np.float32(config.model.hop_length)
+    return notes, periods, ages
 
 
 def _events(split: Split, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [N], [N]

@@ -125,7 +125,7 @@ def _foretell(split: Split, item: int, n_codes: int, longest: int) -> Iterator[F
         sound = np.zeros(CHUNK_SAMPLES, np.float32)  # what follows the end is foretold in vain
         sound[: len(here)] = sounds[here]
         known = np.concatenate([before, sound])
-        foretold, errors = predictor.foretell_all(
+        foretold, errors, _ = predictor.foretell_all(
             known[None],
             errors,
             order=LINEAR.order,

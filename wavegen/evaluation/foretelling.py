@@ -120,15 +120,14 @@ def _chunk(
     state: SequenceState,
 ) -> tuple[_Said, SequenceState]:
     net = network.assemble(graphdef, params)
-    inputs = Inputs(
-        batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
-    )
+    inputs = Inputs.of(batch)
     hidden, state = net.hidden(inputs, state)
+    hidden = hidden._replace(strays=None)
     sounds = jnp.asarray(amplitudes(net.wavenet.n_codes), jnp.float32)
 
     def of_one(sample: tuple) -> _Said:
         hidden, code = sample
-        logits = net.wavenet.logits(*hidden)  # [V]
+        logits = net.wavenet.logits(hidden.skip_sum, hidden.foretold)  # [V]
         log_shares = jax.nn.log_softmax(logits)
         shares, is_below = jnp.exp(log_shares), jnp.arange(len(sounds)) < code
         own = logits[code]  # the first of those that are highest is the likeliest

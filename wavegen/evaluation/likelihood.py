@@ -102,7 +102,7 @@ def _hear(
 
     heard, forced = itertools.tee(stretch(first) for first in range(0, end, num_frames))
     stretches = (
-        Stretch(batch.notes, batch.periods, batch.acoustics, batch.codes, num_frames)
+        Stretch(batch.notes, batch.periods, batch.ages, batch.acoustics, batch.codes, num_frames)
         for batch in forced
     )
     rows = blocks.logits(trained, stretch(0).labels, stretches, backend, names)

@@ -261,6 +261,7 @@ def _batch(config: Config, codes: np.ndarray) -> Batch:
         valid=valid,
         notes=np.zeros((B, frames, 0), np.float32),
         periods=np.zeros((B, frames), np.float32),
+        ages=np.zeros((B, frames), np.float32),
         labels=np.zeros((B, 0), np.int32),
         acoustics=np.zeros((B, frames, 0), np.float32),
     )

@@ -7,7 +7,8 @@ is asked for need not survive a memory.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +17,19 @@ from flax import nnx
 
 from wavegen.config import ACOUSTIC, Model, Vocabulary
 from wavegen.config import Conditioner as ConditionerConfig
+from wavegen.model import anchor
 from wavegen.model.wavenet import smooth_embedding
+from wavegen_kernels.steering import along
 
 Array = jax.Array
 Carry = Any  # the cell's memory: (c, h) of an LSTM, h of a GRU; each [B, hidden_channels]
 
+BUMPS = 24  # of an age, and of a pitch: numbers that are 1 near a place on their scale
+LONGEST_FRAMES = 1024  # the age at the end of its scale
+OCTAVES = 8  # of periods from 2 samples on
+ENVELOPE_CHANNELS = 256
+# About where the logarithms lie that recordings are described by, and how far apart.
+MIDDLE, APART = -5.0, 3.0
 PAST_CHANNELS = 8  # width of each of the P codes of the frame before, once embedded
 
 
@@ -77,6 +86,47 @@ class Pitch(nnx.Module):
         return jnp.where(pitch > 0, between, 0.0) + self.level(frames[..., 1:])
 
 
+class Expected(NamedTuple):
+    """What a steered predictor is held to; see wavegen_kernels.steering."""
+
+    levels: Any  # [B, F]: the logarithm of the mean square before each frame
+    noises: Any  # [B, F]: the logarithm of the error level in it
+    strengths: Any  # [B, F, K]: of the harmonics from its start on, see wavegen.model.anchor
+
+
+class Clock(nnx.Module):
+    """Age and period of the note that began last: [B, F] each, in samples, to [B, F, channels].
+
+    Both on scales of logarithms: the first hundredth of a second matters as much as the third.
+    """
+
+    def __init__(self, hop_length: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.hop_length = hop_length
+        self.project = nnx.Linear(2 * BUMPS, channels, rngs=rngs)
+
+    def __call__(self, periods: Array, ages: Array) -> Array:
+        """The embedding of each frame; before the first note the bias alone."""
+        age = jnp.log2(1 + ages / self.hop_length) / math.log2(1 + LONGEST_FRAMES)
+        octave = jnp.log2(jnp.maximum(periods, 2) / 2) / OCTAVES
+        places = (BUMPS - 1) * jnp.stack([age, octave], axis=-1)[..., None]
+        bumps = jnp.exp(-0.5 * (places - along(np.arange(BUMPS, dtype=np.float32), places)) ** 2)
+        bumps = jnp.where((periods > 0)[..., None, None], bumps, 0.0)
+        return 2 * self.project(bumps.reshape(*periods.shape, 2 * BUMPS))  # of unit variance
+
+
+class Envelope(nnx.Module):
+    """What the sound should be like: [B, F, width] of what is asked for to Expected."""
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
+        self.inner = nnx.Linear(width, ENVELOPE_CHANNELS, rngs=rngs)
+        self.outer = nnx.Linear(ENVELOPE_CHANNELS, 2 + anchor.BANDS, rngs=rngs)
+
+    def __call__(self, heard: Array) -> Expected:
+        """What is expected of each frame."""
+        all_of_it = MIDDLE + APART * self.outer(jnp.tanh(self.inner(heard)))
+        return Expected(all_of_it[..., 0], all_of_it[..., 1], all_of_it[..., 2:])
+
+
 class Label(nnx.Module):
     """One thing said of the whole recording: ids [B] to [B, channels]; -1 is unknown, zeros.
 
@@ -126,9 +176,12 @@ class Conditioner(nnx.Module):
         self.labels = nnx.List(
             [Label(len(vocabulary.labels[name]), E, rngs=rngs) for name in config.labels]
         )
-        width = E * (len(config.signals) + len(config.labels))
+        steered = model.predictor.is_steered
+        self.clock = Clock(model.hop_length, E, rngs=rngs) if steered else None
+        width = E * (len(config.signals) + len(config.labels) + steered)
         cell = nnx.OptimizedLSTMCell if config.cell == "lstm" else nnx.GRUCell
         self.cell = cell(width, D, rngs=rngs)
+        self.envelope = Envelope(D + width, rngs=rngs) if steered else None
         # Unit variance from each signal: what is asked for enters every layer at full scale. The
         # sound so far, most of which the stack hears as well, enters at zero, and is let in as far
         # as it helps: at full scale it costs 0.14 bits of twelve minutes (benchmarks/README.md).
@@ -153,8 +206,10 @@ class Conditioner(nnx.Module):
         labels: Array,  # [B, number of labels] int32, or [B, number of values] float32 shares
         valid: Array,  # [B, F] float32: 0 before a recording's start, where no memory forms
         acoustics: Array,  # [B, F, D] float32: the acoustic signals in the config's order
-    ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
-        """Conditioning of F frames, and the memory after them."""
+        periods: Array,  # [B, F] samples; unused without a steered predictor, as the ages are
+        ages: Array,  # [B, F] samples
+    ) -> tuple[Carry, Array, Expected | None]:  # carry, [B, F, L, 2R], of [B, F]
+        """The memory after F frames, their conditioning, what a steered predictor is held to."""
         B, F = valid.shape
         signals = [
             module(codes)
@@ -166,6 +221,8 @@ class Conditioner(nnx.Module):
         for label, said in zip(self.labels, self._each(labels), strict=True):
             one = label(said)[:, None]
             signals.append(jnp.broadcast_to(one, (B, F, one.shape[-1])))
+        if self.clock is not None:
+            signals.append(self.clock(periods, ages))
         heard = jnp.concatenate(signals, axis=-1)  # [B, F, width]
 
         def step(carry: Carry, frame: tuple[Array, Array]) -> tuple[Carry, Array]:
@@ -176,8 +233,12 @@ class Conditioner(nnx.Module):
         frames = (jnp.moveaxis(heard, 1, 0), jnp.moveaxis(valid, 1, 0))
         carry, out = jax.lax.scan(step, carry, frames)
         # Frames back to their place first: a product that also moves axes is five times as slow.
-        cond = jnp.einsum("bfd,dlr->bflr", jnp.moveaxis(out, 0, 1), self.from_cell[...])
-        return carry, cond + jnp.einsum("bfi,ilr->bflr", heard, self.from_signals[...])
+        out = jnp.moveaxis(out, 0, 1)
+        cond = jnp.einsum("bfd,dlr->bflr", out, self.from_cell[...])
+        cond = cond + jnp.einsum("bfi,ilr->bflr", heard, self.from_signals[...])
+        if self.envelope is None:
+            return carry, cond, None
+        return carry, cond, self.envelope(jnp.concatenate([out, heard], axis=-1))
 
     def _each(self, labels: Array) -> list[Array]:
         """What is said of each label: its ids [B], or the shares of its values [B, num_values]."""

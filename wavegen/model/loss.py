@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wavegen.model.conditioner import Expected
 from wavegen.model.network import Hidden
 from wavegen.model.wavenet import WaveNet
 
@@ -17,6 +18,9 @@ Array = Any  # a jax array, or a numpy one that becomes one inside jit
 # Samples whose logits exist at one time. 256 codes of 2048 samples are 2 MiB in float32,
 # which stays in the cache; all of a batch's at once would be hundreds.
 CHUNK_SAMPLES = 2048
+# Nats for a level, an error level and one band's strength that are off by 1 (4.3, 8.7 and 4.3
+# dB): they are learnt in the first hundreds of steps, and cost the network nothing.
+STRAYS = Expected(0.025, 0.1, 0.01)
 
 
 class Score(NamedTuple):
@@ -34,9 +38,24 @@ def score(
     codes: Array,  # [B, T] int32
     weights: Array,  # [B, T] float32
     smoothing: float = 0.0,
+    valid: Array | None = None,  # [B, X+F]; wanted where the predictor is steered
 ) -> Score:
-    """The sums of `score_parts`."""
-    return jax.tree.map(jnp.sum, score_parts(wavenet, hidden, codes, weights, smoothing))
+    """The sums of `score_parts`; to the objective what was expected wrongly is added.
+
+    That is squared, the mean of all frames that are of recordings; of noises, of those whose
+    samples carry weight.
+    """
+    found = jax.tree.map(jnp.sum, score_parts(wavenet, hidden, codes, weights, smoothing))
+    strays = hidden.strays
+    if strays is None or valid is None:
+        return found
+    of_window = jnp.reshape(weights, (*strays.noises.shape, -1)).mean(axis=-1)
+    shares = Expected(valid, of_window, valid[..., None])
+    wrong = jax.tree.map(
+        lambda stray, share, cost: cost * jnp.sum(share * stray**2) / jnp.maximum(share.sum(), 1.0),
+        strays, shares, STRAYS,
+    )  # fmt: skip
+    return found._replace(objective=found.objective + sum(wrong) * found.weight)
 
 
 def score_parts(
@@ -61,7 +80,7 @@ def score_parts(
     @jax.checkpoint
     def one(part: tuple[Hidden, Array, Array]) -> Score:
         hidden, target, weight = part
-        logits = wavenet.logits(*hidden).astype(jnp.float32)
+        logits = wavenet.logits(hidden.skip_sum, hidden.foretold).astype(jnp.float32)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
         hit = _is_likeliest(logits, target).astype(jnp.float32)
         sought = nats
@@ -71,6 +90,7 @@ def score_parts(
         return Score(*(jnp.sum(each * weight) for each in (nats, hit, 1.0, sought)))
 
     weights = jnp.pad(jnp.reshape(weights, -1), (0, fill)).reshape(-1, CHUNK_SAMPLES)
+    hidden = hidden._replace(strays=None)
     parts = (*jax.tree.map(parted, (hidden, codes)), weights)
     return jax.lax.map(one, parts)
 

@@ -144,7 +144,7 @@ class Predictor(nnx.Module):
             nnx.Param(table * 2**-0.5) for table in smooth_embedding(rngs, 3, predictor.STEPS, R)
         )
         shape = [0.0, math.log(predictor.INITIAL_WIDTH)]
-        if self.config.periods_of:
+        if self.config.is_periodic:
             shape.append(0.0)
         self.shape = nnx.Param(jnp.zeros((S, len(shape))))
         self.shape_bias = nnx.Param(jnp.array(shape))
@@ -162,7 +162,8 @@ class Predictor(nnx.Module):
             refit=self.config.refit,
             floor=self.config.floor,
             damping=self.config.damping,
-            periodic=bool(self.config.periods_of),
+            periodic=self.config.is_periodic,
+            steered=self.config.is_steered,
         )
 
 

@@ -87,6 +87,17 @@ def periods(
     return last_periods(rows, onsets, known.pitches[heard], starts, num_frames)[0]
 
 
+def ages(
+    score: Score | Played, num_frames: int, frame_seconds: float, start_frame: int = 0
+) -> np.ndarray:  # [F] float32
+    """Seconds since the note of `periods` began, when each frame does; 0 in the note's first."""
+    known = played(score) if isinstance(score, Score) else score
+    first, last = np.searchsorted(known.onsets, _span(num_frames, frame_seconds, start_frame))
+    onsets = known.onsets[max(0, first - 1) : last] / frame_seconds
+    rows, starts = np.zeros(len(onsets), np.int64), np.array([start_frame])
+    return last_ages(rows, onsets, starts, num_frames)[0] * np.float32(frame_seconds)
+
+
 def _span(num_frames: int, frame_seconds: float, start_frame: int) -> tuple[float, float]:
     """Seconds at which some frames begin and end, with a frame to spare for what is rounded."""
     first, last = start_frame - 1, start_frame + num_frames + 1
@@ -101,15 +112,32 @@ def last_periods(
     num_frames: int,
 ) -> np.ndarray:  # [B, F] float32
     """Those of several scores at once; see `periods`."""
-    first = np.floor(onsets + _ROUNDING).astype(np.int64) - start_frames[rows]
-    # After the periods of all notes comes that of none.
     seconds = np.append(1 / (440.0 * 2.0 ** ((pitches - 69) / 12)), 0.0)
+    return seconds[_last(rows, onsets, start_frames, num_frames)].astype(np.float32)
+
+
+def last_ages(
+    rows: np.ndarray,  # [N], see last_periods
+    onsets: np.ndarray,  # [N] in frames, rising within each row
+    start_frames: np.ndarray,  # [B]
+    num_frames: int,
+) -> np.ndarray:  # [B, F] float32, in frames
+    """Those of several scores at once; see `ages`."""
+    begun = np.append(onsets, np.inf)[_last(rows, onsets, start_frames, num_frames)]
+    return np.maximum(start_frames[:, None] + np.arange(num_frames) - begun, 0).astype(np.float32)
+
+
+def _last(
+    rows: np.ndarray, onsets: np.ndarray, start_frames: np.ndarray, num_frames: int
+) -> np.ndarray:  # [B, F] int64
+    """Which note began last, in every frame: its place, or N where none has begun."""
+    first = np.floor(onsets + _ROUNDING).astype(np.int64) - start_frames[rows]
     # All rows on one line, each num_frames long; what began before a row began at its start.
     begins = rows * num_frames + np.clip(first, 0, num_frames)
     here = np.arange(len(start_frames) * num_frames).reshape(-1, num_frames)
     begun = np.searchsorted(begins, here, side="right")  # [B, F] notes up to each frame
     earlier = np.searchsorted(rows, np.arange(len(start_frames)))[:, None]  # of other rows
-    return seconds[np.where(begun > earlier, begun - 1, len(pitches))].astype(np.float32)
+    return np.where(begun > earlier, begun - 1, len(onsets))
 
 
 def fill(

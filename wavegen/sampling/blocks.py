@@ -19,6 +19,7 @@ from wavegen.sampling.request import Draws, Request, Stretch
 from wavegen.sampling.state import State
 from wavegen_kernels import weights
 from wavegen_kernels.generate import api
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StepState
 
 Array = Any  # a numpy array or a jax array
@@ -156,7 +157,7 @@ def _drawing(
         return np.tile(curves.at(value, times), (batch, 1))
 
     def kernel(
-        step: StepState, cond: Array, stretch: Stretch
+        step: StepState, cond: Array, aim: Aim | None, stretch: Stretch
     ) -> tuple[StepState, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         batch = len(streams)
         asked = {
@@ -168,6 +169,7 @@ def _drawing(
             "top_p": setting(draws.top_p, stretch, batch),
             "forced": stretch.codes,
             "periods": _heard_periods(trained, stretch),
+            "aim": aim,
             "backend": backend,
             "precision": precision,
         }
@@ -196,7 +198,7 @@ def logits(
     stack = loop.export(trained, backend)
 
     def kernel(
-        steps: dict[str, StepState], cond: Array, stretch: Stretch
+        steps: dict[str, StepState], cond: Array, aim: Aim | None, stretch: Stretch
     ) -> tuple[dict[str, StepState], np.ndarray, Rows]:
         assert stretch.codes is not None
         rows = {}
@@ -209,6 +211,7 @@ def logits(
                 stretch.codes,
                 hop_length=P,
                 periods=_heard_periods(trained, stretch),
+                aim=aim,
                 backend=backend,
                 precision=name,
             )
@@ -222,5 +225,5 @@ def logits(
 
 def _heard_periods(trained: Trained, stretch: Stretch) -> np.ndarray | None:
     """What the kernel is told: those of the frames that it makes, if it wants them."""
-    told = trained.config.model.predictor.periods_of
+    told = trained.config.model.predictor.is_periodic
     return stretch.periods[:, : stretch.num_frames] if told else None

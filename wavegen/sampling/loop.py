@@ -22,11 +22,13 @@ from wavegen.model.conditioner import Carry
 from wavegen.model.network import Inputs, Trained
 from wavegen.sampling.request import Stretch
 from wavegen_kernels.backends import BackendUnavailable
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StackWeights
 
 Array = Any  # a numpy array or a jax array
-# Step state, conditioning and stretch in; step state, the stretch's codes, what to tell out.
-Kernel = Callable[[Any, Array, Stretch], tuple[Any, np.ndarray, Any]]
+# Step state, conditioning, the aim of a steered predictor and the stretch in; step state, the
+# stretch's codes, what to tell out.
+Kernel = Callable[[Any, Array, Aim | None, Stretch], tuple[Any, np.ndarray, Any]]
 
 ON_HOST = ("numba_cpu", "reference")  # backends that compute in numpy; others on the device
 _exported: WeakKeyDictionary[Trained, dict[bool, StackWeights]] = WeakKeyDictionary()
@@ -85,20 +87,24 @@ def walk(
         F = stretch.notes.shape[1]
         if config.conditioner.is_used:
             past = _one_frame_late(last, stretch.codes) if hears_past else None
-            heard = (stretch.notes, stretch.acoustics, past)
+            heard = (stretch.notes, stretch.periods, stretch.ages, stretch.acoustics, past)
             given = (None if each is None else _filled(each, rows) for each in heard)
-            carry, cond = condition(leaves, carry, *given, heard_labels)
-            cond = np.asarray(cond)[:B] if on_host else cond
+            carry, cond, aim = condition(leaves, carry, *given, heard_labels)
+            if on_host:
+                cond, aim = jax.tree.map(lambda x: np.asarray(x)[:B], (cond, aim))
         else:
-            cond = np.zeros((B, F, *shape), np.float32)
+            cond, aim = np.zeros((B, F, *shape), np.float32), None
         # A kernel on the host cares for no sizes; for one on a device each is compiled anew.
         count = stretch.num_frames
         if on_host and glance_seconds is not None:
             count = min(count, max(1, round(glance_seconds / config.frame_seconds)))
         for first in range(0, stretch.num_frames, count):
             part = _part(stretch, first, min(count, stretch.num_frames - first))
-            here = cond[:, first : first + part.num_frames]
-            step, codes, told = kernel(step, here, part)
+            cond_here, aim_here = jax.tree.map(
+                lambda each, part=part, first=first: each[:, first : first + part.num_frames],
+                (cond, aim),
+            )
+            step, codes, told = kernel(step, cond_here, aim_here, part)
             last = codes[:, codes.shape[1] - config.model.hop_length :]
             known = carry if rows == B else jax.tree.map(lambda x: x[:B], carry)
             yield told, Memory(step, known, last)
@@ -116,12 +122,12 @@ def _part(stretch: Stretch, first: int, count: int) -> Stretch:
     if codes is not None:
         hop = codes.shape[1] // stretch.num_frames
         codes = codes[:, first * hop : (first + count) * hop]
-    heard = (stretch.notes[:, here], stretch.periods[:, here], stretch.acoustics[:, here])
-    return Stretch(*heard, codes, count, stretch.first + first)
+    notes, periods, ages, acoustics = (each[:, here] for each in stretch[:4])
+    return Stretch(notes, periods, ages, acoustics, codes, count, stretch.first + first)
 
 
 @cache
-def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple[Carry, Array]]:
+def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple]:
     """The conditioner of a structure, compiled; kept, so that every stream finds it compiled.
 
     It takes the parameters as a list of arrays, which a call looks through in no time.
@@ -132,16 +138,19 @@ def _conditioner(graphdef: nnx.GraphDef, structure: Any) -> Callable[..., tuple[
         leaves: list[Array],
         carry: Carry,
         notes: Array,  # [B, F, 256]
+        periods: Array,  # [B, F]
+        ages: Array,  # [B, F]
         acoustics: Array,  # [B, F, D]
         past: Array | None,  # [B, F*P]: the codes one frame late; None where they are not heard
         labels: Array,  # [B, number of labels], or shares
-    ) -> tuple[Carry, Array]:  # carry, [B, F, L, 2R]
+    ) -> tuple[Carry, Array, Aim | None]:  # carry, [B, F, L, 2R], of [B, F]
         net = network.assemble(graphdef, jax.tree.unflatten(structure, leaves))
         B, F = notes.shape[:2]
         if past is None:
             past = jnp.zeros((B, F * net.hop_length), jnp.int32)
-        valid, periods = jnp.ones((B, F)), jnp.zeros((B, F))
-        return net.condition(carry, Inputs(past, notes, labels, valid, periods, acoustics), past)
+        inputs = Inputs(past, notes, labels, jnp.ones((B, F)), periods, ages, acoustics)
+        carry, cond, expected = net.condition(carry, inputs, past)
+        return carry, cond, net.aim(periods, expected)
 
     return condition
 

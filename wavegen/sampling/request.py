@@ -80,7 +80,8 @@ class Stretch(NamedTuple):
     """Some frames of B streams, as conditioner and kernel hear them."""
 
     notes: np.ndarray  # [B, F, 256] float32; [B, F, 0] where no signal wants them
-    periods: np.ndarray  # [B, F] float32 samples; read by a periodic predictor
+    periods: np.ndarray  # [B, F] float32 samples; read by a periodic or steered predictor
+    ages: np.ndarray  # [B, F] float32 samples since those notes began; read by a steered one
     acoustics: np.ndarray  # [B, F, D] float32; D = 0 where no signal wants them
     codes: np.ndarray | None  # [B, N*P] int32; -1 where one shall be drawn; None: everywhere
     num_frames: int  # N <= F: the frames that the kernel makes
@@ -108,12 +109,14 @@ def stretches(
         notes = _notes(config, played, first, whole)
         acoustics = _acoustics(config, request, first, whole)
         periods = _periods(config, played, first, acoustics)
+        ages = _ages(config, played, first, whole)
         end = first + whole if F is None else min(first + whole, F)
         for at in range(first, end, single):
             count = min(single, end - at) if cuts else single
             forced = _forced(request.forced, (at - start) * hop, count * hop, B)
             here = slice(at - first, at - first + single)
-            yield Stretch(notes[:, here], periods[:, here], acoustics[:, here], forced, count, at)
+            heard = notes[:, here], periods[:, here], ages[:, here], acoustics[:, here]
+            yield Stretch(*heard, forced, count, at)
 
 
 def _notes(config: Config, played: list[frames.Played], first: int, count: int) -> np.ndarray:
@@ -135,6 +138,14 @@ def _periods(
         return signals.periods(config.conditioner.acoustic, acoustics, rate)
     rows = [frames.periods(each, count, seconds, first) for each in played]
     return np.stack(rows) * np.float32(rate)
+
+
+def _ages(config: Config, played: list[frames.Played], first: int, count: int) -> np.ndarray:
+    """Samples since the note of the period began, [B, count]; zeros if nobody asks."""
+    if not config.model.predictor.is_steered:
+        return np.zeros((len(played), count), np.float32)
+    rows = [frames.ages(each, count, config.frame_seconds, first) for each in played]
+    return np.stack(rows) * np.float32(config.audio.sample_rate)
 
 
 def _acoustics(config: Config, request: Request, first: int, count: int) -> np.ndarray:

@@ -91,6 +91,7 @@ def prime(trained: Trained, request: Request, num_frames: int) -> State:
             labels,
             jnp.ones(part.notes.shape[:2]),
             jnp.asarray(part.periods),
+            jnp.asarray(part.ages),
             jnp.asarray(part.acoustics),
         )
         state = _hear(trained.graphdef, trained.params, heard, state)

@@ -142,8 +142,6 @@ def _chunk(
     graphdef: nnx.GraphDef, params: Params, batch: Batch, state: SequenceState
 ) -> tuple[Score, SequenceState]:
     net = network.assemble(graphdef, params)
-    inputs = Inputs(
-        batch.codes, batch.notes, batch.labels, batch.valid, batch.periods, batch.acoustics
-    )
+    inputs = Inputs.of(batch)
     hidden, state = net.hidden(inputs, state)
     return loss.score_parts(net.wavenet, hidden, batch.codes, batch.weights), state

@@ -145,14 +145,12 @@ def _parted(rows: jax.Array, count: int) -> jax.Array:  # [B, ...] -> [count, B 
 
 
 def _score(net: network.Network, config: Config, heard: Batch, codes: jax.Array) -> loss.Score:
-    inputs = Inputs(
-        heard.codes, heard.notes, heard.labels, heard.valid, heard.periods, heard.acoustics
-    )
+    inputs = Inputs.of(heard)
     state = net.initial_state(heard.codes.shape[0])
     hidden, _ = net.hidden(inputs, state, config.context_frames, clean=codes)
     targets = codes[:, config.context_frames * config.model.hop_length :]
     smoothing = config.training.label_smoothing
-    return loss.score(net.wavenet, hidden, targets, heard.weights, smoothing)
+    return loss.score(net.wavenet, hidden, targets, heard.weights, smoothing, heard.valid)
 
 
 def _heard(config: Config, batch: Batch, key: jax.Array) -> Batch:
@@ -178,6 +176,7 @@ def _without_conditioning(config: Config, batch: Batch, key: jax.Array) -> Batch
     return batch._replace(
         notes=jnp.where(kept, batch.notes, 0.0),
         periods=jnp.where(is_kept, batch.periods, 0.0),
+        ages=jnp.where(is_kept, batch.ages, 0.0),
         acoustics=jnp.where(kept, batch.acoustics, 0.0),
         labels=jnp.where(is_kept, batch.labels, -1),
     )

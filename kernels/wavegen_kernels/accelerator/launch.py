@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from wavegen_kernels import random
+from wavegen_kernels import random, steering
 from wavegen_kernels.accelerator import padding, queues, stretches
 from wavegen_kernels.accelerator.linear import Kind
 from wavegen_kernels.accelerator.padding import Net, Unit, filled
@@ -25,6 +25,7 @@ from wavegen_kernels.accelerator.sample import Plan
 from wavegen_kernels.accelerator.stretches import Stack
 from wavegen_kernels.backends import BackendUnavailable
 from wavegen_kernels.predictor import Echo
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = Any  # a numpy array or a jax array
@@ -52,11 +53,12 @@ class Call(NamedTuple):
     """What a call asks for, as it comes: of B streams, F frames of P samples."""
 
     cond: Array  # [B, F, L, 2R]
-    settings: Array  # [3, B, F]: temperature, top_k, top_p
+    settings: Array  # [3 or 4, B, F]: see sample.Inputs
     seed: Array  # uint32
     streams: Array  # [B]
     forced: Array  # int32 [B, F*P]; -1 where a code shall be drawn
     echo: Echo | None  # of [B, F]
+    aim: Aim | None  # of [B, F]
 
     def part(self, frames: slice, samples: slice) -> Call:
         """The same of some frames, and of their samples."""
@@ -64,7 +66,8 @@ class Call(NamedTuple):
             cond=self.cond[:, frames],
             settings=self.settings[..., frames],
             forced=self.forced[:, samples],
-            echo=self.echo and Echo(self.echo.delay[:, frames], self.echo.taps[:, frames]),
+            echo=jax.tree.map(lambda x: x[:, frames], self.echo),
+            aim=jax.tree.map(lambda x: x[:, frames], self.aim),
         )
 
 
@@ -86,7 +89,7 @@ class Asked(NamedTuple):
 
     echo: Echo | None  # of [F, B']
     cond: Any  # [F, L, 2, B', R']; the biases are in it
-    settings: Any  # [F, 3, B', 1]
+    settings: Any  # [F, 3 or 4, B', 1]
     uniforms: Any  # [F*P, B', 1]
     forced: Any  # int32 [F*P, B', 1]
 
@@ -113,7 +116,8 @@ class Machine(NamedTuple):
     # How a call of so many streams is laid over a chip. Raises BackendUnavailable.
     tiling: Callable[[Net, Stack, Plan, int, Chip], Tiling]
     kernel: Kernel
-    fit: Callable[[Any, int, float], Any]  # samples [B', W], order, damping -> coefficients [B', N]
+    # Samples [B', W], anchors [B', A] or None, order, damping -> coefficients [B', N].
+    fit: Callable[[Any, Any, int, float], Any]
 
 
 def generate(
@@ -130,14 +134,15 @@ def generate(
     top_p: np.ndarray,  # [B, F]
     forced: np.ndarray,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
     measured: bool,
 ) -> tuple[StepState, Array, Array | None]:  # codes [B, F*P], measured [B, F*P, 2]
     """See wavegen_kernels.generate.api.generate_measured."""
     filtered = bool((top_k > 0).any() or (top_p < 1).any())
     wanted = plan(weights, hop_length, filtered, measured, teacher=False)
-    settings = np.stack([temperature, top_k, top_p]).astype(np.float32)
-    call = Call(cond, settings, np.uint32(seed), streams, forced, echo)
+    settings = _settings([temperature, top_k, top_p], aim)
+    call = Call(cond, settings, np.uint32(seed), streams, forced, echo, aim)
     state, made = _run(machine, wanted, precision, weights, state, call)
     if not measured:
         return state, made.codes[..., 0].T, None
@@ -157,21 +162,28 @@ def logits(
     *,
     hop_length: int,
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, Array]:  # logits [B, F*P, V]
     """See wavegen_kernels.generate.api.logits."""
     wanted = plan(weights, hop_length, filtered=False, measured=False, teacher=True)
-    settings = np.ones((3, *cond.shape[:2]), np.float32)
+    settings = _settings(3 * [np.ones(cond.shape[:2])], aim)
     streams = np.zeros(len(codes), np.uint32)
-    call = Call(cond, settings, np.uint32(0), streams, codes, echo)
+    call = Call(cond, settings, np.uint32(0), streams, codes, echo, aim)
     state, made = _run(machine, wanted, precision, weights, state, call)
     return state, jnp.swapaxes(made.logits, 0, 1)
+
+
+def _settings(drawing: list[np.ndarray], aim: Aim | None) -> np.ndarray:  # [3 or 4, B, F]
+    """See sample.Inputs."""
+    noises = [] if aim is None else [np.asarray(aim.noises)]
+    return np.stack([*drawing, *noises]).astype(np.float32)
 
 
 def plan(weights: StackWeights, hop: int, filtered: bool, measured: bool, *, teacher: bool) -> Plan:
     """What is known before a kernel is compiled; see sample.Plan."""
     linear = weights.predictor
-    kind = None if linear is None else Kind(weights.n_codes, linear.floor)
+    kind = None if linear is None else Kind(weights.n_codes, linear.floor, linear.steered)
     if linear is not None and not linear.periodic:
         hop = linear.refit
     return Plan(weights.n_codes, hop, filtered, measured, teacher, kind)
@@ -197,7 +209,8 @@ def _run(
     (B, F), hop = call.cond.shape[:2], call.forced.shape[1] // call.cond.shape[1]
     tiling, stack, net = prepared(machine, machine.chip(), plan, weights, B, precision)
     given = call.cond.nbytes // B if isinstance(call.cond, jax.Array) else 0
-    needed = stretches.of_stream(stack, plan, machine.unit, F, hop, given)
+    anchor = 0 if call.aim is None else call.aim.anchors.shape[2]
+    needed = stretches.of_stream(stack, plan, machine.unit, F, hop, given, anchor)
     most = stretches.longest(machine.name, needed, B, hop, stack.refit)
     if plan.hop > tiling.samples:
         most = min(most, tiling.samples)
@@ -256,9 +269,10 @@ def stretch(
         uniforms=whole(uniforms[..., None]),
         forced=whole(call.forced.T[..., None]),
     )
+    aim = jax.tree.map(lambda x: whole(jnp.swapaxes(x, 0, 1).reshape(x.shape[1], B, -1)), call.aim)
     make = partial(_launch, machine, tiling, plan, stack, net._replace(gate_bias=None))
     moving, made = (
-        _refitted(make, machine, stack, moving, asked) if stack.refit else make(moving, asked)
+        _refitted(make, machine, stack, moving, asked, aim) if stack.refit else make(moving, asked)
     )
     made = jax.tree.map(lambda x: x[:, :B], made)
     if plan.teacher:
@@ -311,6 +325,7 @@ def _refitted(
     stack: Stack,
     moving: Moving,
     asked: Asked,
+    aim: Aim | None,  # of [F, B', ...]
 ) -> tuple[Moving, Made]:
     """A launch from fit to fit."""
     turns = asked.forced.shape[0] // stack.refit
@@ -322,7 +337,14 @@ def _refitted(
     def turn(moving: Moving, inputs: tuple) -> tuple[Moving, Made]:
         n, *of_samples = inputs
         of_frame = (x[n // repeats][None] for x in (asked.cond, asked.settings))
-        fitted = machine.fit(moving.heard, stack.order, stack.damping)
+        now = jax.tree.map(lambda x: x[n // repeats], aim)
+        heard, anchors, levels = moving.heard, None, None
+        if now is not None:
+            levels = now.levels[:, 0]
+            anchors = steering.anchored(now.anchors, heard, levels, jnp)
+        fitted = machine.fit(heard, anchors, stack.order, stack.damping)
+        if levels is not None:
+            fitted = steering.grown(fitted, steering.growth(heard, levels, jnp), jnp)
         echo = Echo(jnp.ones((1, len(fitted), 1), jnp.int32), fitted[None])
         return make(moving, Asked(echo, *of_frame, *of_samples))
 

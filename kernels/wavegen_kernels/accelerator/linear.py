@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wavegen_kernels import predictor
+from wavegen_kernels import predictor, steering
 from wavegen_kernels.accelerator import numbers
 from wavegen_kernels.accelerator.padding import Net
 from wavegen_kernels.predictor import STEPS, Foretold
 
 if TYPE_CHECKING:
-    from wavegen_kernels.accelerator.sample import Carry, Device
+    from wavegen_kernels.accelerator.sample import Carry, Device, Tile
 
 Array = jax.Array
 
@@ -24,17 +24,19 @@ class Kind(NamedTuple):
 
     n_codes: int
     floor: float
+    steered: bool
 
 
-def foretell(
-    kind: Kind | None, device: Device, carry: Carry, f: Array | int, i: Array
-) -> Foretold | None:  # of [M, 1]
-    """What the past says of sample i; None without a predictor."""
+def foretell(tile: Tile, carry: Carry, f: Array | int, i: Array) -> Foretold | None:  # of [M, 1]
+    """What the past says of sample i of frame f; None without a predictor."""
+    kind = tile.plan.predictor
     if kind is None:
         return None
-    value = jnp.clip(device.echo(carry.heard, f, i), -1, 1)
+    value = jnp.clip(tile.device.echo(carry.heard, f, i), -1, 1)
     fast, slow, surprise = carry.errors
     error = predictor.level(fast, slow, value, kind.floor, kind.n_codes, numbers)
+    if kind.steered:
+        error = steering.bounded(error, tile.inputs.settings[f, 3], numbers)
     return Foretold(value, error, surprise)
 
 

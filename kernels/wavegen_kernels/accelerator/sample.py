@@ -41,7 +41,7 @@ class Inputs(NamedTuple):
     start: Ref  # int32 [L]: the row of its queue that a layer's first activation goes to
     codes: Ref  # int32 [K, M, 1]: those before, the newest first
     cond: Ref  # [F, L, 2, M, R']: filter, gate; the biases are in it
-    settings: Ref  # [F, 3, M, 1]: temperature, top_k, top_p
+    settings: Ref  # [F, 3 or 4, M, 1]: temperature, top_k, top_p; a steered predictor's noises
     uniforms: Ref  # of every sample, see Device.column
     forced: Ref  # likewise, int32
     taps: Ref  # of every frame, as the device's `echo` reads them; None without a predictor
@@ -100,7 +100,7 @@ def frame(
     """All samples of a frame, one after the other."""
 
     def one(i: Array, carry: Carry) -> Carry:
-        foretold = linear.foretell(tile.plan.predictor, tile.device, carry, f, first + i)
+        foretold = linear.foretell(tile, carry, f, first + i)
         logits = _logits(tile, carry.codes, foretold, f, passed + i)
         code = _choose(tile, logits, f, first + i)
         codes = (code, *carry.codes[:-1])

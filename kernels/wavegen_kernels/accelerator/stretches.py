@@ -113,6 +113,7 @@ def of_stream(
     frames: int,  # of the call
     hop: int,
     given: int,  # bytes of the call's conditioning that lie on the device already
+    anchor: int = 0,  # samples, see wavegen_kernels.steering
 ) -> Bytes:
     """What a stream takes of a device's memory, at most: see QUEUES."""
     layers, channels = len(stack.queue_lengths), unit.filled(stack.channels)
@@ -123,7 +124,7 @@ def of_stream(
         always=4 * QUEUES * (sum(stack.queue_lengths) + layers) * channels
         + given
         + 4 * 2 * frames * hop * numbers,
-        frame=int(4 * CONDITIONINGS * 2 * layers * channels),
+        frame=int(4 * CONDITIONINGS * (2 * layers * channels + anchor)),
         sample=4 * (NUMBERS + LOGITS * logits),
     )
 

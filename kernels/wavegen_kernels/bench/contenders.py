@@ -97,16 +97,16 @@ def ours(case: cases.Case, batch: int, backend: str, precision: str) -> Contende
     keywords = {"backend": backend, "precision": precision}
     state, streams = initial_state(weights, batch), np.arange(batch)
     drawing = {"seed": SEED, "streams": streams, **keywords}
-    timed = {"hop_length": HOP_LENGTH, "periods": cases.periods(case, batch, FRAMES), **drawing}
+    timed = {"hop_length": HOP_LENGTH, **cases.asked(case, batch, FRAMES), **drawing}
 
     def draw(cond: np.ndarray, hop_length: int) -> np.ndarray:
-        fresh, periods = initial_state(weights, batch), cases.periods(case, *cond.shape[:2])
-        asked = {"hop_length": hop_length, "periods": periods, **drawing}
+        fresh, asked = initial_state(weights, batch), cases.asked(case, *cond.shape[:2])
+        asked = {"hop_length": hop_length, **asked, **drawing}
         return np.asarray(api.generate(weights, fresh, cond, **asked)[1])
 
     def logits(cond: np.ndarray, codes: np.ndarray, hop_length: int) -> np.ndarray:
-        fresh, periods = initial_state(weights, batch), cases.periods(case, *cond.shape[:2])
-        asked = {"hop_length": hop_length, "periods": periods, **keywords}
+        fresh, asked = initial_state(weights, batch), cases.asked(case, *cond.shape[:2])
+        asked = {"hop_length": hop_length, **asked, **keywords}
         return np.asarray(api.logits(weights, fresh, cond, codes, **asked)[1])
 
     def go_on() -> None:

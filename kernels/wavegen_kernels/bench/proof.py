@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from wavegen_kernels import cases, divergence, random
@@ -82,15 +83,15 @@ def _reference(
     case: cases.Case, cond: np.ndarray, codes: np.ndarray, few: list[int], hop_length: int
 ) -> np.ndarray:  # [len(few), T, V]
     """The reference's logits of a few streams after these codes."""
-    stack, periods = cases.weights(case), cases.periods(case, *cond.shape[:2])
+    stack, asked = cases.weights(case), cases.asked(case, *cond.shape[:2])
     return api.logits(
         stack,
         initial_state(stack, len(few)),
         cond[few],
         codes[few],
         hop_length=hop_length,
-        periods=None if periods is None else periods[few],
         backend="reference",
+        **jax.tree.map(lambda each: each[few], asked),
     )[1]
 
 

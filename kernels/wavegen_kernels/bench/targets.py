@@ -146,20 +146,21 @@ def _stretch(target: Target, problem: Problem) -> tuple[Callable[..., Any], tupl
     plan = launch.plan(
         weights, problem.hop_length, problem.filtered, problem.measured, teacher=problem.teacher
     )
-    asked = (plan, weights, B, problem.precision)
-    tiling, stack, net = launch.prepared(machine, target.chip, *asked)
+    wanted = (plan, weights, B, problem.precision)
+    tiling, stack, net = launch.prepared(machine, target.chip, *wanted)
     if problem.tile_streams is not None:
         tiling = tiling._replace(streams=problem.tile_streams)
-    linear, periods, echo = weights.predictor, cases.periods(case, B, F), None
-    if linear is not None and periods is not None:
-        echo = predictor.echo(periods, linear.order, linear.window, linear.damping, np)
+    linear, asked, echo = weights.predictor, cases.asked(case, B, F), None
+    if linear is not None and linear.periodic:
+        echo = predictor.echo(asked["periods"], linear.order, linear.window, linear.damping, np)
     call = launch.Call(
         cond=cases.conditioning(case, B, F),
-        settings=np.ones((3, B, F), np.float32),
+        settings=np.ones((3 + case.steered, B, F), np.float32),
         seed=np.uint32(0),
         streams=np.zeros(B, np.uint32),
         forced=np.full((B, F * problem.hop_length), -1, np.int32),
         echo=echo,
+        aim=asked.get("aim"),
     )
     given = net, initial_state(weights, B), call
     return partial(launch.stretch, machine, tiling, plan, stack), given

@@ -18,7 +18,7 @@ from wavegen_kernels.cpu.llvm import (
     splat,
     total,
 )
-from wavegen_kernels.cpu.predictor import logarithm, number
+from wavegen_kernels.cpu.scalar import logarithm, number
 from wavegen_kernels.cpu.vector import largest
 
 

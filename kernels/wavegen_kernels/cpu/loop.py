@@ -82,8 +82,8 @@ class _Rows(NamedTuple):
     far: bool
 
 
-def room(packed: Packed, batch: int) -> Room:
-    """Room for B streams."""
+def room(packed: Packed, batch: int, anchor: int) -> Room:
+    """Room for B streams whose anchors have so many samples."""
     L, _, Wg = packed.gate_bias.shape
     R, Wr = packed.embed.shape[2], packed.residual_bias.shape[1]
     S, H, V = (len(each) for each in (packed.skip_bias, packed.head1_bias, packed.head2_bias))
@@ -102,7 +102,7 @@ def room(packed: Packed, batch: int) -> Room:
             (batch, max(R, S, H) // 4 + _LINE),
             (batch,),
             (batch,),
-            (3, packed.linear.later.size),
+            (3, anchor + packed.linear.later.size),
             (batch, 3),
         )
     )
@@ -134,6 +134,9 @@ def _samples(
     taps,  # float32 [B, N]: the predictor's coefficients, the last one first
     delays,  # int32 [B, F]: those of a periodic predictor
     echoes,  # float32 [B, F, N]: its coefficients, the last one first
+    anchors,  # float32 [B, F, A]: what a steered one's fits hear besides; A = 0 for others
+    counts,  # float32 [A + W]: what each sample of a fit counts
+    held,  # float32 [B, F, 3]: a steered one's level, lowest and highest error level
     cond,  # float32 [B, F, L, 2R]
     hop_length,
     seed,  # uint32
@@ -170,8 +173,8 @@ def _samples(
         _embed(embed, codes_before, low, at)
         if past.order:
             if not linear.periodic and t % linear.refit == 0:
-                refit(linear, room, heard, taps, t, low, high)
-            foretell(past, t, at.h, at.B, at.R)
+                refit(linear, room, heard, anchors, counts, held, taps, t, f, low, high)
+            foretell(past, held, t, f, low, at.h, at.B, at.R)
         _step(word, weights, dilations, positions, at)
         if past.order:
             add_base(past, at.skip, at.logits, at.B)

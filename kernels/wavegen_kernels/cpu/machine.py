@@ -72,5 +72,7 @@ def fingerprint() -> str:
 def sources() -> list[Path]:
     """The files whose code or constants are compiled into the loop."""
     here = Path(__file__).parent
-    others = (here.parent / name for name in ("predictor.py", "random.py", "weights.py"))
+    others = (
+        here.parent / name for name in ("predictor.py", "random.py", "steering.py", "weights.py")
+    )
     return [*sorted(here.glob("*.py")), *others]

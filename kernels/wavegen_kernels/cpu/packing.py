@@ -54,6 +54,7 @@ class Linear(NamedTuple):
     floor: np.float32
     damping: np.float32
     periodic: bool
+    steered: bool
 
 
 class Packed(NamedTuple):
@@ -101,7 +102,15 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
     sounds = amplitudes(weights.n_codes).astype(np.float32)
     if linear is None:
         rows, row = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
-        return Linear(rows, rows, rows, rows, row, sounds, row, row, row, 0, 1, one, one, False)
+        return Linear(
+            *(rows, rows, rows, rows, row, sounds, row, row, row),
+            order=0,
+            refit=1,
+            floor=one,
+            damping=one,
+            periodic=False,
+            steered=False,
+        )
     middle, half = predictor.cells(weights.n_codes)
     return Linear(
         value=np.array(linear.value, np.float32),
@@ -118,6 +127,7 @@ def _linear(weights: StackWeights, lanes: int) -> Linear:
         floor=np.float32(linear.floor),
         damping=np.float32(linear.damping),
         periodic=linear.periodic,
+        steered=linear.steered,
     )
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from numba import njit
 from numba.core import cgutils, types
 
+from wavegen_kernels.cpu.fit import fit
 from wavegen_kernels.cpu.llvm import (
-    F32,
     FLOATS,
-    I32,
     I64,
     VECTOR_BYTES,
     clamped,
@@ -24,24 +23,23 @@ from wavegen_kernels.cpu.llvm import (
     less_than_one,
     load,
     log,
-    pointer,
     splat,
     store,
     total,
 )
 from wavegen_kernels.cpu.product import below, row
+from wavegen_kernels.cpu.scalar import exponential, logarithm, number, put
+from wavegen_kernels.cpu.steering import grow, level
 from wavegen_kernels.cpu.vector import rows
 from wavegen_kernels.predictor import (
     EVEN,
     FADES,
     FARTHEST,
     FLAT,
-    NOISE,
     QUIETEST,
     RATES,
     SHARES,
     STEPS,
-    TINY,
     WIDEST,
 )
 
@@ -50,89 +48,6 @@ _FAST_SHARE, _SLOW_SHARE = (np.float32(share) for share in SHARES)
 _NEAR = np.float32(1 / math.asinh(FARTHEST))
 _QUIETEST, _NEAR_QUIET = np.float32(QUIETEST), np.float32(1 / math.log(QUIETEST))
 _FADES = np.float32(FADES)
-_NOISE, _TINY = np.float32(NOISE), np.float32(TINY)
-
-
-@njit(nogil=True, error_model="numpy")
-def fit(samples, later, damping, lattice, fitted):
-    """See wavegen_kernels.predictor.fit; `samples` [W], weights `later` [W].
-
-    `lattice` [3, W] is what it works in. The coefficients go to `fitted` [N], the last one
-    first, as `dot` wants them beside the past.
-    """
-    W, N, spare = samples.size, fitted.size, lattice[2]
-    energy = np.float32(0)
-    for i in range(W):
-        lattice[0, i] = lattice[1, i] = samples[i]
-        energy += later[i] * samples[i] * samples[i]
-    least = np.float32(2) * _NOISE * energy + _TINY
-    ahead, behind, weights = rows(lattice)[0], rows(lattice[1])[0], rows(later)[0]
-    for m in range(N):
-        # Row 1 is one sample late from the beginning, and never moved.
-        after, pairs = 4 * (m + 1), W - m - 1
-        cross, both = agreement(ahead + after, behind, weights + after, pairs)
-        k = np.float32(2) * cross / (both + least)
-        reflect(ahead + after, behind, k, pairs)
-        for i in range(m):
-            spare[i] = fitted[N - 1 - i] - k * fitted[N - m + i]
-        for i in range(m):
-            fitted[N - 1 - i] = spare[i]
-        fitted[N - 1 - m] = k
-    fading = np.float32(1)
-    for m in range(N):
-        fading *= damping
-        fitted[N - 1 - m] *= fading
-
-
-@instruction
-def agreement(context, ahead, behind, weights, n):
-    """Sums of weight * ahead * behind and of weight * (ahead^2 + behind^2), over n numbers."""
-
-    def generate(context, b, signature, args):
-        *sources, n = args
-        # Two pairs of sums, so that one addition need not wait for the one before.
-        sums = [[cgutils.alloca_once_value(b, constant(0.0)) for _ in range(2)] for _ in range(2)]
-
-        def add(sums, ahead, behind, weight) -> None:
-            cross, both = sums
-            squares = fma(b, ahead, ahead, b.fmul(behind, behind))
-            b.store(fma(b, b.fmul(weight, ahead), behind, b.load(cross)), cross)
-            b.store(fma(b, weight, squares, b.load(both)), both)
-
-        size, step = b.mul(n, I64(4)), 2 * VECTOR_BYTES
-        whole = b.and_(size, I64(-step))
-        with cgutils.for_range_slice(b, I64(0), whole, I64(step), I64) as (i, _):
-            for turn in range(2):
-                place = b.add(i, I64(turn * VECTOR_BYTES))
-                add(sums[turn], *(load(b, b.add(source, place)) for source in sources))
-        rest = [b.add(source, whole) for source in sources]
-        left = b.lshr(b.sub(size, whole), I64(2))
-        each(b, left, rest, lambda i, *vectors: add(sums[0], *vectors))
-        found = [
-            total(b, b.fadd(b.load(one), b.load(other))) for one, other in zip(*sums, strict=True)
-        ]
-        return context.make_tuple(b, signature.return_type, found)
-
-    index = types.int64
-    return types.UniTuple(types.float32, 2)(index, index, index, index), generate
-
-
-@instruction
-def reflect(context, ahead, behind, k, n):
-    """One stage of the lattice: ahead - k * behind and behind - k * ahead, for n numbers."""
-
-    def generate(context, b, signature, args):
-        ahead, behind, k, n = args
-        less = splat(b, b.fneg(k), FLOATS)
-
-        def turned(i, ahead, behind):
-            return [fma(b, less, behind, ahead), fma(b, less, ahead, behind)]
-
-        each(b, n, [ahead, behind], turned, ahead, behind)
-        return context.get_dummy_value()
-
-    index = types.int64
-    return types.void(index, index, types.float32, index), generate
 
 
 class Ear(NamedTuple):
@@ -146,6 +61,7 @@ class Ear(NamedTuple):
     value: tuple[int, int]
     level: tuple[int, int]
     surprise: tuple[int, int]
+    steered: bool
     shape: tuple[int, int]
     shape_bias: int
     sounds: int
@@ -170,6 +86,7 @@ def ear(linear, room, heard, errors, taps, low):
         value=rows(linear.value),
         level=rows(linear.level),
         surprise=rows(linear.surprise),
+        steered=linear.steered,
         shape=rows(linear.shape),
         shape_bias=rows(linear.shape_bias)[0],
         sounds=rows(linear.sounds)[0],
@@ -184,11 +101,21 @@ def ear(linear, room, heard, errors, taps, low):
 
 
 @njit(nogil=True, error_model="numpy")
-def refit(linear, room, heard, taps, t, low, high):
-    """New coefficients for streams low ... high - 1, from the samples before t."""
-    later, W = linear.later, linear.later.size
+def refit(linear, room, heard, anchors, counts, held, taps, t, f, low, high):
+    """New coefficients for streams low ... high - 1, from the samples before t.
+
+    What a steered one is held to in frame f: `anchors` [B, F, A]; `held` [B, F, 3] are the level
+    and the lowest and highest error level. `counts` [A + W] is what each sample counts.
+    """
     for b in range(low, high):
-        fit(heard[b, t : t + W], later, linear.damping, room.lattice, taps[b])
+        past = heard[b, t : t + linear.later.size]
+        if not linear.steered:
+            fit(past[:0], np.float32(0), past, counts, linear.damping, room.lattice, taps[b])
+            continue
+        here, asked = level(past), held[b, f, 0]
+        loud = exponential(np.float32(0.5) * max(here, asked))
+        fit(anchors[b, f], loud, past, counts, linear.damping, room.lattice, taps[b])
+        grow(taps[b], past.size, asked - here)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -201,8 +128,11 @@ def follow(room, delays, echoes, taps, f, low, high):
 
 
 @njit(nogil=True, error_model="numpy")
-def foretell(ear, t, h, B, R):
-    """Foretold sample and error level of every stream, and what they say to rows h."""
+def foretell(ear, held, t, f, low, h, B, R):
+    """Foretold sample and error level of every stream, and what they say to rows h.
+
+    `held` [B, F, 3]: see refit.
+    """
     N = ear.order
     for b in range(B):
         delay = np.int64(number(row(ear.foretold, b) + 8))
@@ -213,6 +143,8 @@ def foretell(ear, t, h, B, R):
         mean = _FAST_SHARE * number(errors) + _SLOW_SHARE * number(errors + 4)
         cell = np.float32(2) * ear.edge * logarithm(np.float32(ear.V)) * (abs(value) + ear.edge)
         error = np.float32(math.sqrt(mean)) + ear.floor * cell
+        if ear.steered:
+            error = min(max(error, held[low + b, f, 1]), held[low + b, f, 2])
         put(value, row(ear.foretold, b))
         put(error, row(ear.foretold, b) + 4)
         place, level, aside = _places(value, error, number(errors + 8), ear.V)
@@ -240,16 +172,6 @@ def _tell(table, place, h, R):
     """Adds the table's row at a place, blended between two of them, to h."""
     first = min(np.int64(place), STEPS - 2)
     blend(row(table, first), table[1], place - np.float32(first), h, R)
-
-
-@instruction
-def logarithm(context, x):
-    """log(x) of a normal number above 0."""
-
-    def generate(context, b, signature, args):
-        return b.extract_element(log(b, splat(b, args[0], FLOATS)), I32(0))
-
-    return types.float32(types.float32), generate
 
 
 @njit(nogil=True, error_model="numpy")
@@ -280,28 +202,6 @@ def hear(ear, t, codes, low, B):
         put(fast + (off * off - fast) * _FAST, errors)
         put(slow + (off * off - slow) * _SLOW, errors + 4)
         put(off / number(foretold + 4), errors + 8)
-
-
-@instruction
-def number(context, address):
-    """The number at an address."""
-
-    def generate(context, b, signature, args):
-        return b.load(pointer(b, args[0], F32))
-
-    return types.float32(types.int64), generate
-
-
-@instruction
-def put(context, value, address):
-    """Puts a number at an address."""
-
-    def generate(context, b, signature, args):
-        value, address = args
-        b.store(value, pointer(b, address, F32))
-        return context.get_dummy_value()
-
-    return types.void(types.float32, types.int64), generate
 
 
 @instruction

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavegen_kernels import backends, predictor
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
@@ -33,6 +34,7 @@ def generate(
     top_p: Array | float = 1.0,  # number or [B, F]
     forced: Array | None = None,  # [B, F*P] integers
     periods: Array | None = None,  # [B, F] samples; for a periodic predictor, and only for one
+    aim: Aim | None = None,  # of [B, F]; for a steered predictor, and only for one
     backend: str = "auto",
     precision: str = "float32",
 ) -> tuple[StepState, Array]:  # codes [B, F*P] int32
@@ -40,10 +42,11 @@ def generate(
 
     A frame is `hop_length` samples (P) that share one row of `cond`; the gate bias is not in
     `cond` but added here. Weights with a fitted predictor want whole fits in a frame (P a
-    multiple of `refit`), those with a periodic one the `periods` of the notes asked for, 0
-    before the first. Sample t of a stream is drawn with the uniform number that
-    wavegen_kernels.random.uniforms gives for (seed, streams[b], state.time + t): the first
-    code whose cumulative probability exceeds it. `seed` and `streams` lie in [0, 2^32).
+    multiple of `refit`), one that is steered also the `aim` at the start of each frame; those
+    with a periodic one want the `periods` of the notes asked for, 0 before the first. Sample t
+    of a stream is drawn with the uniform number that wavegen_kernels.random.uniforms gives for
+    (seed, streams[b], state.time + t): the first code whose cumulative probability exceeds it.
+    `seed` and `streams` lie in [0, 2^32).
 
     `temperature` >= 0 divides the logits; 0 takes the most probable code. `top_k` >= 0 keeps
     that many of the most probable codes (of equals the lower ones; 0 is off). `top_p` in
@@ -73,7 +76,7 @@ def generate(
     (1, 8)
     """
     given = (weights, state, cond, hop_length, seed, streams, temperature, top_k, top_p)
-    return _generate(*given, forced, periods, backend, precision, measured=False)[:2]
+    return _generate(*given, forced, periods, aim, backend, precision, measured=False)[:2]
 
 
 def generate_measured(
@@ -89,6 +92,7 @@ def generate_measured(
     top_p: Array | float = 1.0,  # number or [B, F]
     forced: Array | None = None,  # [B, F*P] integers
     periods: Array | None = None,  # [B, F]
+    aim: Aim | None = None,  # of [B, F]
     backend: str = "auto",
     precision: str = "float32",
 ) -> tuple[StepState, Array, Array]:  # codes [B, F*P] int32, measured [B, F*P, 2] float32
@@ -103,7 +107,7 @@ def generate_measured(
     roundings of its size in float32.
     """
     given = (weights, state, cond, hop_length, seed, streams, temperature, top_k, top_p)
-    return _generate(*given, forced, periods, backend, precision, measured=True)
+    return _generate(*given, forced, periods, aim, backend, precision, measured=True)
 
 
 def logits(
@@ -114,6 +118,7 @@ def logits(
     *,
     hop_length: int,
     periods: Array | None = None,  # [B, F]
+    aim: Aim | None = None,  # of [B, F]
     backend: str = "auto",
     precision: str = "float32",
 ) -> tuple[StepState, Array]:  # logits [B, F*P, V]; float32, float64 from the reference
@@ -124,9 +129,9 @@ def logits(
     """
     B, F = _check(weights, state, cond, hop_length)
     codes = _codes("codes", codes, (B, F * hop_length), 0, weights.n_codes)
-    echo = _echo(weights, periods, (B, F))
+    asked = {"echo": _echo(weights, periods, (B, F)), "aim": _aim(weights, aim, (B, F))}
     run = _backend(backend, precision).logits
-    return run(weights, state, cond, codes, hop_length=hop_length, echo=echo, precision=precision)
+    return run(weights, state, cond, codes, hop_length=hop_length, precision=precision, **asked)
 
 
 def _backend(name: str, precision: str) -> Any:
@@ -145,6 +150,7 @@ def _generate(
     top_p: Array | float,
     forced: Array | None,
     periods: Array | None,
+    aim: Aim | None,
     backend: str,
     precision: str,
     measured: bool,
@@ -161,7 +167,7 @@ def _generate(
         raise ValueError(f"top_k must be at least 0 (0 is off), got {top_k.min()}")
     if not ((top_p > 0) & (top_p <= 1)).all():
         raise ValueError(f"top_p must lie in (0, 1], got {top_p.min()} ... {top_p.max()}")
-    echo = _echo(weights, periods, (B, F))
+    asked = {"echo": _echo(weights, periods, (B, F)), "aim": _aim(weights, aim, (B, F))}
     if forced is None:
         forced = np.full((B, F * hop_length), -1, np.int32)
     return _backend(backend, precision).generate(
@@ -175,9 +181,9 @@ def _generate(
         top_k=top_k,
         top_p=top_p,
         forced=_codes("forced", forced, (B, F * hop_length), -1, weights.n_codes),
-        echo=echo,
         precision=precision,
         measured=measured,
+        **asked,
     )
 
 
@@ -229,6 +235,29 @@ def _echo(
     if not (np.isfinite(lengths) & (lengths >= 0)).all():
         raise ValueError(f"periods must be finite and at least 0, got {lengths.min()}")
     return predictor.echo(lengths, linear.order, linear.window, linear.damping, np)
+
+
+def _aim(weights: StackWeights, aim: Aim | None, shape: tuple[int, int]) -> Aim | None:
+    linear = weights.predictor
+    wanted = linear is not None and linear.steered
+    if wanted != (aim is not None):
+        raise ValueError(f"an aim is {'wanted' if wanted else 'only'} for a steered predictor")
+    if aim is None or linear is None:
+        return None
+    aim = Aim(*(each if isinstance(each, jax.Array) else np.asarray(each) for each in aim))
+    for name, values, kind in zip(aim._fields, aim, ("[B, F, A]", "[B, F]", "[B, F]"), strict=True):
+        if values.shape[:2] != shape or values.ndim != 2 + (name == "anchors"):
+            raise ValueError(
+                f"aim.{name} must be {kind} of {list(shape)}, got {list(values.shape)}"
+            )
+        if not _finite(values):
+            raise ValueError(f"aim.{name} holds values that are not finite")
+    if aim.anchors.shape[2] <= linear.order:
+        raise ValueError(
+            f"an anchor must have more samples than the order {linear.order}, "
+            f"got {aim.anchors.shape[2]}"
+        )
+    return aim
 
 
 def _finite(x: Array) -> bool:

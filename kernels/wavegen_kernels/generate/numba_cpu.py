@@ -21,6 +21,7 @@ from numba.core import event
 from wavegen_kernels.cpu import loop, machine, packing
 from wavegen_kernels.cpu.tile import TILE
 from wavegen_kernels.predictor import Echo
+from wavegen_kernels.steering import AS_NOISY, Aim
 from wavegen_kernels.weights import StackWeights, StepState
 
 Array = Any  # a numpy array or a jax array
@@ -48,6 +49,7 @@ def generate(
     top_p: np.ndarray,  # [B, F]
     forced: np.ndarray,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
     measured: bool,
 ) -> tuple[StepState, np.ndarray, np.ndarray]:  # codes [B, F*P], measured [B, F*P, 2] or empty
@@ -56,7 +58,7 @@ def generate(
     found = np.empty((*codes.shape, 2), np.float32) if measured else _NOTHING
     settings = (np.uint32(seed), streams, temperature, top_k, top_p)
     made = (codes, _NOTHING, found)
-    state = _run(weights, state, cond, hop_length, settings, made, echo, precision)
+    state = _run(weights, state, cond, hop_length, settings, made, echo, aim, precision)
     return state, codes, found
 
 
@@ -68,6 +70,7 @@ def logits(
     *,
     hop_length: int,
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, np.ndarray]:  # logits [B, F*P, V]
     """See wavegen_kernels.generate.api.logits."""
@@ -81,7 +84,7 @@ def logits(
     )
     rows = np.empty((*codes.shape, weights.n_codes), np.float32)
     made = (codes.copy(), rows, _NOTHING)
-    state = _run(weights, state, cond, hop_length, settings, made, echo, precision)
+    state = _run(weights, state, cond, hop_length, settings, made, echo, aim, precision)
     return state, rows
 
 
@@ -101,6 +104,7 @@ def _run(
     settings: tuple[Any, ...],
     made: tuple[np.ndarray, np.ndarray, np.ndarray],  # codes, logits, measured: see loop.py
     echo: Echo | None,
+    aim: Aim | None,
     precision: str,
 ) -> StepState:
     """The state after all samples: threads by groups of streams, a stretch of time a call."""
@@ -115,8 +119,9 @@ def _run(
         echo = Echo(np.ones((B, 0), np.int32), np.zeros((B, 0, 0), np.float32))
     taps = np.empty((B, pack.linear.order), np.float32)
     filters = (taps, echo.delay, np.ascontiguousarray(echo.taps[..., ::-1]))
+    filters = (*filters, *_held(pack, aim, cond.shape[:2]))
     parts = groups(B, threads())
-    rooms = [loop.room(pack, high - low) for low, high in parts]
+    rooms = [loop.room(pack, high - low, filters[3].shape[2]) for low, high in parts]
     stretch = max(1, _WORDS_A_CALL // (parts[0][1] * pack.arena.size))
     arguments = (time, before, queues, heard, errors, *filters, cond, hop_length)
     arguments = (*arguments, *settings, *made)
@@ -130,6 +135,19 @@ def _run(
             _together([lambda g=g, first=first: work(g, first) for g in range(len(parts))])
     time = np.uint32((int(time) + T) % 2**32)
     return StepState(time, before, queues, heard[:, heard.shape[1] - W :], errors)
+
+
+def _held(
+    pack: packing.Packed, aim: Aim | None, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # [B, F, A], [A + W], [B, F, 3]
+    """What a steered predictor is held to, as loop.samples wants it; A is 0 for others."""
+    if aim is None:
+        return np.empty((*shape, 0), np.float32), pack.linear.later, _NOTHING
+    anchors, levels, noises = (np.asarray(each, np.float32, order="C") for each in aim)
+    counts = np.append(np.ones(anchors.shape[2], np.float32), pack.linear.later)
+    expected = np.exp(noises)
+    held = (levels, expected / np.float32(AS_NOISY), expected * np.float32(AS_NOISY))
+    return anchors, counts, np.stack(held, axis=-1)
 
 
 def _own(x: Array, dtype: type) -> np.ndarray:

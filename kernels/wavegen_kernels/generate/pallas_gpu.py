@@ -117,9 +117,14 @@ def _stages(net: Net, streams: int, near: int) -> int:
     return 2 if itemsize * layer + SPARE <= near else 1
 
 
-def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
+def fit(
+    heard: Array,  # [B', W]
+    anchors: Array | None,  # [B', A]
+    order: int,
+    damping: float,
+) -> Array:  # [B', N]
     """The predictor's coefficients, a thread block for each stream; see accelerator.fitting."""
-    samples, counts, fading = fitting.laid_out(heard, order, damping, UNIT)
+    sizes, (samples, counts, fading) = fitting.laid_out(heard, anchors, order, damping, UNIT)
     (B, size), room = samples.shape, fading.shape[1]
 
     def kernel(samples: Ref, counts: Ref, fading: Ref, fitted: Ref, *rooms: Ref) -> None:
@@ -131,8 +136,8 @@ def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N
             fence()
             return tuple(_later(ref, turn, x.shape) for ref, x in zip(rooms, values, strict=True))
 
-        given = (samples[...], counts[...], fading[...], heard.shape[1], order)
-        fitted[...] = fitting.coefficients(*given, delayed)
+        given = (samples[...], counts[...], fading[...])
+        fitted[...] = fitting.coefficients(*given, sizes, delayed)
 
     shapes = [(B, room), (2, B, size), (2, B, room)]
     fitted, *_ = pl.pallas_call(

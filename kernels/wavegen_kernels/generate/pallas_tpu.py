@@ -97,17 +97,22 @@ def chip() -> Chip:
     return Chip(1, near)
 
 
-def fit(heard: Array, order: int, damping: float) -> Array:  # [B', W] -> [B', N]
+def fit(
+    heard: Array,  # [B', W]
+    anchors: Array | None,  # [B', A]
+    order: int,
+    damping: float,
+) -> Array:  # [B', N]
     """The predictor's coefficients, of 8 streams at a time; see accelerator.fitting."""
-    given = fitting.laid_out(heard, order, damping, UNIT)
+    sizes, given = fitting.laid_out(heard, anchors, order, damping, UNIT)
     (B, size), room = given[0].shape, given[2].shape[1]
 
     def delayed(_: Array, *values: Array) -> tuple[Array, ...]:
         return tuple(jnp.where(_lanes(x) == 0, 0.0, tpu.roll(x, 1, 1)) for x in values)
 
     def kernel(samples: Ref, counts: Ref, fading: Ref, fitted: Ref) -> None:
-        values = (samples[...], counts[...], fading[...], heard.shape[1], order)
-        fitted[...] = fitting.coefficients(*values, delayed)
+        values = (samples[...], counts[...], fading[...])
+        fitted[...] = fitting.coefficients(*values, sizes, delayed)
 
     once = lambda last: pl.BlockSpec((1, last), lambda b: (0, 0))
     of_tile = lambda last: pl.BlockSpec((SUBLANES, last), lambda b: (b, 0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from wavegen_kernels import predictor, random
 from wavegen_kernels.predictor import Echo, Foretold
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 
@@ -25,6 +26,7 @@ def generate(
     top_p,
     forced,
     echo,
+    aim,
     precision,
     measured,
 ):
@@ -33,8 +35,9 @@ def generate(
     found, linear = np.empty((*codes.shape, 2), np.float32), None
     for t in range(codes.shape[1]):
         f = t // hop_length
-        linear = _filter(weights, state, t, linear, echo, f)
-        foretold = _foretell(weights, state, linear)
+        now = _of_frame(aim, f)
+        linear = _filter(weights, state, t, linear, echo, f, now)
+        foretold = _foretell(weights, state, linear, now)
         state, logits = _step(weights, state, cond[:, f], foretold)
         u = random.uniforms(seed, streams, state.time, np)
         for b, row in enumerate(logits):
@@ -45,13 +48,14 @@ def generate(
     return state, codes, found
 
 
-def logits(weights, state, cond, codes, *, hop_length, echo, precision):
+def logits(weights, state, cond, codes, *, hop_length, echo, aim, precision):
     """See wavegen_kernels.generate.api.logits."""
     weights, cond, rows, linear = _exact(weights), np.asarray(cond), [], None
     for t in range(codes.shape[1]):
         f = t // hop_length
-        linear = _filter(weights, state, t, linear, echo, f)
-        foretold = _foretell(weights, state, linear)
+        now = _of_frame(aim, f)
+        linear = _filter(weights, state, t, linear, echo, f, now)
+        foretold = _foretell(weights, state, linear, now)
         state, row = _step(weights, state, cond[:, f], foretold)
         state = _after(weights, state, codes[:, t], foretold)
         rows.append(row)
@@ -80,8 +84,19 @@ def measure(logits: np.ndarray, code: int) -> tuple[float, float]:  # logits [V]
     return log_p[code], -(np.exp(log_p) * log_p).sum()
 
 
+def _of_frame(aim: Aim | None, f: int) -> Aim | None:  # of [B]
+    """What is asked for in frame f of the call."""
+    return aim and Aim(*(each[:, f].astype(np.float64) for each in aim))
+
+
 def _filter(
-    weights: StackWeights, state: StepState, t: int, linear: Echo | None, echo: Echo | None, f: int
+    weights: StackWeights,
+    state: StepState,
+    t: int,
+    linear: Echo | None,
+    echo: Echo | None,
+    f: int,
+    aim: Aim | None,
 ) -> Echo | None:  # [B]
     """The predictor's delays and coefficients for sample t of the call, which is of frame f."""
     w = weights.predictor
@@ -89,18 +104,22 @@ def _filter(
         return Echo(echo.delay[:, f], echo.taps[:, f])
     if w is None or t % w.refit:
         return linear
-    fitted = predictor.fit(np.asarray(state.heard, np.float64), w.order, w.damping, np)
+    heard = np.asarray(state.heard, np.float64)
+    fitted = predictor.coefficients(heard, aim, w.order, w.damping, np)
     return Echo(np.ones(len(fitted), np.int32), fitted)
 
 
-def _foretell(weights: StackWeights, state: StepState, linear: Echo | None) -> Foretold | None:
+def _foretell(
+    weights: StackWeights, state: StepState, linear: Echo | None, aim: Aim | None
+) -> Foretold | None:
     w = weights.predictor
     if w is None or linear is None:
         return None
     heard, errors = (np.asarray(each, np.float64) for each in (state.heard, state.errors))
     ago = w.window - linear.delay[:, None] - np.arange(w.order)[::-1]  # [B, N]
     past = np.take_along_axis(heard, ago, axis=1)
-    return predictor.foretell(past, linear.taps, errors, w.floor, weights.n_codes, np)
+    noises = aim and aim.noises
+    return predictor.foretell(past, linear.taps, errors, w.floor, weights.n_codes, np, noises)
 
 
 def _step(

@@ -19,6 +19,7 @@ from jax import lax
 
 from wavegen_kernels import predictor, random, stack
 from wavegen_kernels.predictor import Echo, Foretold
+from wavegen_kernels.steering import Aim
 from wavegen_kernels.weights import StackWeights, StepState, amplitudes
 
 Array = jax.Array
@@ -38,15 +39,16 @@ def generate(
     top_p: Array,  # [B, F]
     forced: Array,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
     measured: bool,
 ) -> tuple[StepState, Array, Array | None]:  # codes [B, F*P], measured [B, F*P, 2]
     """See wavegen_kernels.generate.api.generate_measured; float32 is the only precision."""
     # Decided outside the loop, so that plain sampling pays for no sort.
     filtered = bool(np.any(np.asarray(top_k) > 0) or np.any(np.asarray(top_p) < 1))
-    settings = (temperature, top_k, top_p)
+    settings, asked = (temperature, top_k, top_p), (forced, echo, aim)
     state, (codes, found) = _generate(
-        weights, state, cond, np.uint32(seed), streams, settings, forced, echo, filtered, measured
+        weights, state, cond, np.uint32(seed), streams, settings, *asked, filtered, measured
     )
     return state, codes, found
 
@@ -59,10 +61,11 @@ def logits(
     *,
     hop_length: int,
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     precision: str,
 ) -> tuple[StepState, Array]:  # logits [B, T, V]
     """See wavegen_kernels.generate.api.logits; float32 is the only precision."""
-    return _logits(weights, state, cond, codes, echo)
+    return _logits(weights, state, cond, codes, echo, aim)
 
 
 @partial(jax.jit, static_argnames=("filtered", "measured"), donate_argnames="state")
@@ -75,6 +78,7 @@ def _generate(
     settings: tuple[Array, Array, Array],  # each [B, F]
     forced: Array,  # [B, F*P]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     filtered: bool,
     measured: bool,
 ) -> tuple[StepState, tuple[Array, Array | None]]:
@@ -87,7 +91,7 @@ def _generate(
         return code, (code, _measure(logits, code) if measured else None)
 
     per_frame = tuple(jnp.swapaxes(s, 0, 1) for s in settings)
-    state, out = _loop(weights, state, cond, echo, per_frame, (u, forced), choose)
+    state, out = _loop(weights, state, cond, echo, aim, per_frame, (u, forced), choose)
     return state, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), out)
 
 
@@ -98,12 +102,14 @@ def _logits(
     cond: Array,  # [B, F, L, 2R]
     codes: Array,  # [B, T]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
 ) -> tuple[StepState, Array]:
     state, rows = _loop(
         weights,
         state,
         cond,
         echo,
+        aim,
         None,
         codes,
         lambda logits, _, code: (code, logits),
@@ -116,6 +122,7 @@ def _loop(
     state: StepState,
     cond: Array,  # [B, F, L, 2R]
     echo: Echo | None,  # of [B, F]
+    aim: Aim | None,  # of [B, F]
     per_frame: Any,  # leaves [F, ...]
     per_sample: Any,  # leaves [B, F*P]
     choose: Choose,  # logits, of this frame, of this sample -> code [B], what to emit
@@ -127,10 +134,10 @@ def _loop(
     sounds = jnp.asarray(amplitudes(weights.n_codes), jnp.float32)
 
     def turn(carry: tuple, inputs: tuple) -> tuple[tuple, Any]:
-        (cond, echo, of_frame), of_samples = inputs
+        (cond, echo, aim, of_frame), of_samples = inputs
         moving, heard = carry
         if linear is not None and echo is None:
-            fitted = predictor.fit(heard, linear.order, linear.damping, jnp)
+            fitted = predictor.coefficients(heard, aim, linear.order, linear.damping, jnp)
             echo = Echo(jnp.int32(1), fitted)
         longer = jnp.concatenate([heard, jnp.zeros((len(heard), block))], axis=1)
 
@@ -142,7 +149,13 @@ def _loop(
             if linear is not None:
                 past = _past(longer, i + linear.window, echo.delay, linear.order)
                 foretold = predictor.foretell(
-                    past, echo.taps, errors, linear.floor, weights.n_codes, jnp
+                    past,
+                    echo.taps,
+                    errors,
+                    linear.floor,
+                    weights.n_codes,
+                    jnp,
+                    aim and aim.noises,
                 )
             logits, newest = _step(weights, layers, time, codes, rings, cond, foretold)
             code, out = choose(logits, of_frame, of_sample)
@@ -163,8 +176,8 @@ def _loop(
     carry = (time, jnp.asarray(state.codes), rings, newest, jnp.asarray(state.errors))
     with jax.default_matmul_precision("highest"):  # accelerators round to bfloat16 or TF32 else
         # cond becomes [F, L, B, 2R]
-        echo = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), echo)
-        frames = (jnp.moveaxis(cond, 0, 2), echo, per_frame)
+        echo, aim = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (echo, aim))
+        frames = (jnp.moveaxis(cond, 0, 2), echo, aim, per_frame)
         frames = jax.tree.map(lambda x: jnp.repeat(x, T // F // block, axis=0), frames)
         samples = jax.tree.map(lambda x: _in_blocks(x, block), per_sample)
         (moving, heard), out = lax.scan(turn, (carry, jnp.asarray(state.heard)), (frames, samples))
