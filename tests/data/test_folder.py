@@ -6,10 +6,12 @@ import pickle
 import mido
 import pytest
 
+from wavegen.audio import files
 from wavegen.data import corpus, layouts
 from wavegen.data.layouts import Dropped, Recording
 from wavegen.errors import WavegenError
 from wavegen.music import midi
+from wavegen.music.score import Note, pitch_of
 
 
 def find(source):
@@ -52,6 +54,40 @@ def test_of_several_columns_that_could_name_files_the_others_are_labels(takes):
     (takes / "labels.csv").write_text("name,file\nNica's Dream,./a/one.wav\n")
     good, _ = find(takes)
     assert good["a/one.wav"].labels == {"folder": "a", "name": "Nica's Dream"}
+
+
+def test_a_pitch_makes_a_note_of_a_whole_recording(takes, write_tone):
+    write_tone(takes / "b/four.wav")
+    write_midi(takes / "b/four.mid", 72)
+    (takes / "labels.csv").write_text(
+        "file,instrument,pitch,velocity,hold_seconds\n"
+        "a/one.wav,cello,C#4,,\na/two.wav,cello,48,70,0.25\nb/four.wav,cello,50,,\n"
+    )
+    good, dropped = find(takes)
+    assert not dropped
+    (one,), (two,), (four,) = (good[f"{name}.wav"].notes for name in ("a/one", "a/two", "b/four"))
+    whole = files.info(takes / "a/one.wav").duration_seconds
+    assert one == Note(0.0, whole, 61, 100)
+    assert two == Note(0.0, 0.25, 48, 70)
+    assert four.pitch == 72  # a score says more
+    assert good["a/one.wav"].labels == {"folder": "a", "instrument": "cello"}
+    assert good["b/three.wav"].notes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [("H4,", "'H4' is no pitch"), ("128,", "pitch is 128"), ("60,loud", "'velocity': 'loud'")],
+)
+def test_a_note_that_is_none_drops_its_recording(takes, row, reason):
+    (takes / "labels.csv").write_text(f"file,pitch,velocity\na/one.wav,{row}\n")
+    assert reason in find(takes)[1]["a/one.wav"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pitch"), [("60", 60), ("C4", 60), ("a4", 69), ("Bb3", 58), ("F♯-1", 6), ("g9", 127)]
+)
+def test_pitches_have_numbers_and_names(text, pitch):
+    assert pitch_of(text) == pitch
 
 
 def test_rows_of_files_that_are_not_there_are_named(takes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 from wavegen.errors import WavegenError
@@ -35,6 +36,19 @@ class Note:
     def end_seconds(self) -> float:
         """When the key is let go."""
         return self.onset_seconds + self.duration_seconds
+
+
+def pitch_of(text: str) -> int:
+    """The MIDI pitch that a number or a name says: 60, C4, c#4, Bb-1; C4 is 60."""
+    if re.fullmatch(r"[0-9]{1,3}", text.strip()):
+        return int(text)
+    found = re.fullmatch(r"([A-Ga-g])(#|b|♯|♭)?(-?[0-9])", text.strip())
+    if not found:
+        raise WavegenError(f"'{text}' is no pitch", "a MIDI pitch or a name, such as 60 or C4")
+    letter, sign, octave = found.groups()
+    step = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[letter.upper()]
+    step += {"#": 1, "♯": 1, "b": -1, "♭": -1}.get(sign, 0)
+    return 12 * (int(octave) + 1) + step
 
 
 @dataclass(frozen=True)

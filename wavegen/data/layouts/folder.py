@@ -21,9 +21,11 @@ from wavegen.data.layouts.recordings import (
 )
 from wavegen.errors import WavegenError
 from wavegen.music import midi
+from wavegen.music.score import Note, pitch_of
 
 TABLE = "labels.csv"
 _FILE_COLUMNS = ("file", "path", "name")  # of the table; the first that it has names the files
+_OF_ONE_NOTE = ("pitch", "velocity", "hold_seconds")  # labels that make a note of a recording
 _SCORES = (".mid", ".midi", ".MID", ".MIDI")
 
 
@@ -38,10 +40,11 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
     More labels come from labels.csv in `source` (a column file, path or name, with or
     without the files' endings; each other column is a label) and from a .json of the
     file's name beside it (one object of texts and numbers); notes from a .mid or .midi
-    beside it. Where these are broken the recording is dropped, never kept without them.
-    Where `source` has a folder train and another named as a split, these are the splits.
-    Names are paths below `source`. Links are followed, each folder is entered once, and
-    the folders in `exclude` never.
+    beside it. A recording of one note needs none: a label `pitch` (60 or C4) says that it is one,
+    `velocity` (100) how hard it was struck, `hold_seconds` (all of it) how long. Where these are
+    broken the recording is dropped, never kept without them. Where `source` has a folder train
+    and another named as a split, these are the splits. Names are paths below `source`. Links are
+    followed, each folder is entered once, and the folders in `exclude` never.
     """
     if source.is_file():
         yield attempt(source.name, source.parent, lambda: _recording(source, source.name, {}))
@@ -91,14 +94,33 @@ def _recording(
     score = next(
         (path.with_suffix(ending) for ending in _SCORES if path.with_suffix(ending).is_file()), None
     )
+    note = {key: labels[key] for key in _OF_ONE_NOTE if key in labels}
+    if score or "pitch" not in note:
+        notes = midi.read(score).notes if score else ()
+    else:
+        notes = (_one_note(path, note),)
+        labels = {key: value for key, value in labels.items() if key not in note}
     return Recording(
         name=name,
         load=functools.partial(files.Blocks, path),
         path=path,
         split=split,
         labels=labels,
-        notes=midi.read(score).notes if score else (),
+        notes=notes,
     )
+
+
+def _one_note(path: Path, said: dict[str, str]) -> Note:
+    """The note that a whole recording is of, from its labels."""
+    try:
+        hold = float(said["hold_seconds"]) if "hold_seconds" in said else None
+        velocity = int(said.get("velocity", "100"))
+    except ValueError:
+        raise WavegenError(
+            f"{path} has {said}", "velocity as a whole number and hold_seconds as a number"
+        ) from None
+    hold = files.info(path).duration_seconds if hold is None else hold
+    return Note(0.0, hold, pitch_of(said["pitch"]), velocity)
 
 
 def _table(path: Path) -> dict[str, dict[str, str]]:
