@@ -25,6 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from wavegen import config as configs
+from wavegen import instrument
 from wavegen.config import Config, Vocabulary
 from wavegen.errors import WavegenError
 from wavegen.heard import Heard
@@ -215,8 +216,14 @@ def load(
     """What generation needs, from a run folder alone: the newest good checkpoint, or `step`.
 
     The parameters are the moving average (EMA) of the training. `on_damage` is told of each
-    newer checkpoint that could not be read.
+    newer checkpoint that could not be read. The folder of an instrument, which is a checkpoint
+    made small, will do as well.
     """
+    if instrument.is_one(run):
+        found = instrument.read(run)
+        if step not in (None, found.step):
+            raise WavegenError(f"{run} is an instrument of step {found.step}", "no other step")
+        return found
     errors = []
     for candidate in _candidates(run, step):
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavegen import checkpoint
+from wavegen import checkpoint, instrument
 from wavegen.audio import mulaw
 from wavegen.curves import Curve
 from wavegen.errors import WavegenError
@@ -32,7 +32,7 @@ FOREVER_SECONDS = 1e9
 
 
 def load(
-    run: str | Path,
+    run: str | Path | None = None,
     *,
     step: int | None = None,
     backend: str = "auto",
@@ -40,10 +40,12 @@ def load(
 ) -> Generator:
     """The network of a run folder, from its newest good checkpoint or that of `step`.
 
+    The folder of an instrument will do as well; without any, it is the one in the box.
     Everything is compiled when this returns. Raises WavegenError where there is no such
     checkpoint, and where the backend or the precision that was named cannot run here.
     """
-    return Generator(checkpoint.load(Path(run), step), backend, precision)
+    folder = instrument.SHIPPED if run is None else Path(run)
+    return Generator(checkpoint.load(folder, step), backend, precision)
 
 
 class Generator:
@@ -108,7 +110,7 @@ class Generator:
         like: np.ndarray | None = None,  # [T] float, at sample_rate
         num: int = 1,
         seed: int = 0,
-        temperature: float | Curve = 1.0,
+        temperature: float | Curve | None = None,
         top_k: int = 0,
         top_p: float | Curve = 1.0,
     ) -> np.ndarray:  # [T] float32, or [num, T]
@@ -117,12 +119,13 @@ class Generator:
         A model of notes plays `pitch` for `hold` seconds (three quarters of the sound), or a
         whole `score`. The sound goes on from `primer`, which is not in the result, and follows
         the recording `like`. `seconds` are 4, or as long as the score or the recording takes.
+        Without a temperature it is 1, or what the instrument is said to sound best at.
         """
         seconds = self._seconds(seconds, hold, score, like)
         played = self._score(pitch, velocity, HELD * seconds if hold is None else hold, score)
         request = self._request(played, labels, seconds, range(num), primer, like)
         primed = 0 if primer is None else len(primer)
-        draws = Draws(seed, temperature, top_k, top_p).later(primed / self.sample_rate)
+        draws = self._draws(seed, temperature, top_k, top_p).later(primed / self.sample_rate)
         codes = sampler.generate(self.trained, request, draws, self.backend, self.precision)
         sound = self.decode(codes[:, primed : primed + round(seconds * self.sample_rate)])
         return sound[0] if num == 1 else sound
@@ -139,7 +142,7 @@ class Generator:
         primer: np.ndarray | None = None,  # [T] float, at sample_rate
         like: np.ndarray | None = None,  # [T] float, at sample_rate
         seed: int = 0,
-        temperature: float | Curve = 1.0,
+        temperature: float | Curve | None = None,
         top_k: int = 0,
         top_p: float | Curve = 1.0,
         state: State | None = None,
@@ -153,9 +156,15 @@ class Generator:
         played = self._score(pitch, velocity, held, score)
         request = self._request(played, labels, seconds, [0], primer, like)
         primed = 0 if primer is None else len(primer)
-        draws = Draws(seed, temperature, top_k, top_p).later(primed / self.sample_rate)
+        draws = self._draws(seed, temperature, top_k, top_p).later(primed / self.sample_rate)
         end = None if seconds is None else primed + round(seconds * self.sample_rate)
         return Stream(self, request, draws, primed, end, state)
+
+    def _draws(
+        self, seed: int, temperature: float | Curve | None, top_k: int, top_p: float | Curve
+    ) -> Draws:
+        own = self.trained.temperature if temperature is None else temperature
+        return Draws(seed, own, top_k, top_p)
 
     def play(
         self,
@@ -167,7 +176,7 @@ class Generator:
         release: float = arrangement.RELEASE_SECONDS,
         stereo: bool = False,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         top_k: int = 0,
         top_p: float = 1.0,
         retry: int = 2,
@@ -192,7 +201,7 @@ class Generator:
         mixes = render.render(
             self.trained,
             arrangement.spread(placed, is_wide=True),
-            Draws(seed, temperature, top_k, top_p),
+            self._draws(seed, temperature, top_k, top_p),
             self.backend,
             self.precision,
             channels=2 if stereo else 1,

@@ -122,8 +122,11 @@ WRONG = [
         "train tiny --set audio.sample_rate=8000 --data corpus --run a_file",
         ["a_file is a file, not a folder"],
     ),
-    ("info nowhere.wav", ["there is no nowhere.wav", "a run, a corpus, a sound file"]),
-    ("info good", ["good is a folder, but neither a run nor a corpus"]),
+    (
+        "info nowhere.wav",
+        ["there is no nowhere.wav", "a run, an instrument, a corpus, a sound file"],
+    ),
+    ("info good", ["good is a folder, but no run, instrument or corpus"]),
     ("info text.wav", ["text.wav cannot be read as sound"]),
     ("info young", ["young is a run without a checkpoint"]),
     ("info corpus --figure f.jpg", ["--figure f.jpg", ".png or .svg"]),

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from wavegen import checkpoint, instrument
 from wavegen import config as configs
 from wavegen.audio import files
-from wavegen.cli import app, demo
+from wavegen.cli import app, canon, demo
 from wavegen.data import synthesis
 from wavegen.model.network import Trained
+from wavegen.sampling import arrangement, casting
 
 RATE = 8000
 
@@ -42,6 +44,15 @@ def test_the_measure_finds_wrong_notes_noise_and_silence_out_of_tune():
     assert found["pluck"] <= 4  # noise has some pitch, and now and then the right one
 
 
+def test_the_instrument_in_the_box_has_a_voice_for_each_part_of_the_piece():
+    trained, song = checkpoint.load(instrument.SHIPPED), canon.song()
+    found = casting.cast(trained, song, {})
+    voices = [found.voices[place].name for place in range(len(song.parts))]
+    assert voices == ["piano", "acoustic_guitar", "saxophone", "string_contrabass"]
+    arranged = arrangement.arrange(song, found.voices, trained.config, trained.vocabulary)
+    assert not arranged.moved  # every note is one that was learnt
+
+
 @pytest.mark.slow
 def test_the_demo_makes_what_it_says(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
@@ -52,6 +63,9 @@ def test_the_demo_makes_what_it_says(tmp_path, capsys):
     assert 4.0 < facts["markov_order_1_bits"] < 8.0
     assert facts["bits_per_sample"] < 9.0
     assert "learnt" in (tmp_path / "demo" / "demo.txt").read_text()
+    piece, rate = files.read(tmp_path / "demo" / "piece.wav")
+    assert len(piece) / rate > facts["piece_seconds"] > 20
+    assert np.abs(piece).max() > 0.1
     assert (tmp_path / "demo" / "demo.png").stat().st_size > 10_000
     names = sorted(p.name for p in (tmp_path / "demo" / "notes").iterdir())
     assert names == sorted(f"{t}_pitch{p:03d}.wav" for t in demo.TIMBRES for p in demo.PITCHES)

@@ -20,6 +20,7 @@ from wavegen.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     generate,
     info,
     master,
@@ -43,6 +44,7 @@ app.command("train")(train.run)
 app.command("generate")(generate.run)
 app.command("play")(play.run)
 app.command("master")(master.run)
+app.command("export")(export.run)
 app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("plot")(plot.run)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from wavegen.data.corpus import Corpus
     from wavegen.model.network import Trained
+    from wavegen.music.song import Song
     from wavegen.sampling.request import Draws
 
 TIMBRES = ("organ", "pluck", "brass")
@@ -25,7 +26,8 @@ NOTE_SECONDS = 1.1
 WITHIN_CENTS = 50.0
 SHOWN = (("organ", 60), ("pluck", 64), ("brass", 67), ("pluck", 72))  # in the figure
 PHRASE_TIMBRE = "pluck"
-LOUDEST = 0.9  # peak of the tune
+PIECE = "piece.wav"
+LOUDEST = 0.9  # peak of what is played
 NAMED = 6  # notes out of tune that the page names; the rest stand in --json
 # "Frère Jacques", the first two lines: onset and duration in seconds, and MIDI pitch.
 PHRASE = (
@@ -43,9 +45,11 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a corpus, train on it, generate notes and measure them: minutes, nothing downloaded.
+    """Play a piece; then make a corpus, train on it, generate notes and measure them.
 
-    Run again with the same folder, it goes on where it was stopped.
+    The piece is played by the instrument in the box, within a minute. All of it takes some
+    minutes, and nothing is downloaded. Run again with the same folder, it goes on where it was
+    stopped.
     """
     from wavegen import checkpoint
     from wavegen import config as configs
@@ -54,28 +58,80 @@ def run(
 
     console, begin = Console(json, quiet), time.monotonic()
     config = configs.load("demo", [f"training.steps={steps}"] if steps else [])
-    console.note("1/4  notes to learn from")
+    console.note("1/5  a piece by the instrument in the box")
+    piece = _play(out, console)
+    console.note(f"     hear it: {out / PIECE}; now a network of your own")
+    console.note("2/5  notes to learn from")
     if not (out / "corpus" / "manifest.json").is_file():
         _prepare(out / "corpus", config.audio.sample_rate, console)
     found = corpus.open(out / "corpus")
-    console.note("2/4  training")
+    console.note("3/5  training")
     start = time.monotonic()
     outcome = train.fit(config, found, out / "run", console)
     training_seconds = time.monotonic() - start
     if outcome.interrupted:
         console.note("stopped; the same command goes on from here")
         raise typer.Exit(128 + outcome.signal)
-    console.note("3/4  generating")
+    console.note("4/5  generating")
     trained = checkpoint.load(out / "run")
     notes, phrase, sampling = _generate(trained, out, console)
-    console.note("4/4  measuring")
-    facts = _learnt(trained, found) | _in_tune(trained, notes) | sampling
+    console.note("5/5  measuring")
+    facts = _learnt(trained, found) | _in_tune(trained, notes) | sampling | piece
     _draw(out, notes, phrase, trained.config.audio.sample_rate)
     facts |= {"training_seconds": training_seconds, "seconds": time.monotonic() - begin}
     page = _page(facts, out)
     (out / "demo.txt").write_text(page + "\n", encoding="utf-8")
     console.say(page)
     console.result(facts)
+
+
+def _play(out: Path, console: Console) -> dict[str, Any]:
+    """The piece, and how long it took to make; once it is there it stays."""
+    from wavegen import checkpoint, instrument
+    from wavegen.cli import canon
+    from wavegen.sampling import precision
+    from wavegen.sampling.request import Draws
+
+    if (out / PIECE).is_file():
+        return {}
+    start, song = time.monotonic(), canon.song()
+    trained = checkpoint.load(instrument.SHIPPED)
+    draws = Draws(seed=0, temperature=trained.temperature)
+    with console.kernels_heard():
+        chosen = precision.choose(trained)
+        ran = {"backend": chosen.backend, "precision": chosen.precision}
+        told = {"run": str(instrument.SHIPPED), "step": trained.step, **draws.story(), **ran}
+        _perform(trained, song, {}, draws, out / PIECE, told, console)
+    return {"piece_seconds": song.duration_seconds, "played_in_seconds": time.monotonic() - start}
+
+
+def _perform(
+    trained: Trained,
+    song: Song,
+    labels: dict[str, Any],
+    draws: Draws,
+    path: Path,
+    story: dict[str, Any],
+    console: Console,
+) -> np.ndarray:
+    """A song as a file, and its samples."""
+    import numpy as np
+
+    from wavegen.audio import files
+    from wavegen.sampling import arrangement, casting, render
+
+    cast = casting.cast(trained, song, labels)
+    arranged = arrangement.arrange(song, cast.voices, trained.config, trained.vocabulary)
+    ran, rate, made = (story["backend"], story["precision"]), trained.config.audio.sample_rate, []
+    with console.progress("playing", "s of song", arranged.num_samples / rate) as update:
+        for mix in render.render(trained, arranged, draws, *ran):
+            made.append(mix[:, :, 0].sum(axis=1))
+            update(sum(map(len, made)) / rate)
+    sound = np.concatenate(made)
+    sound = sound * min(1.0, LOUDEST / max(1e-9, float(np.abs(sound).max())))
+    files.make_room(path)
+    files.write(path, sound, rate, "wav16", story)
+    return sound
 
 
 def _prepare(path: Path, sample_rate: int, console: Console) -> None:
@@ -147,24 +203,14 @@ def _notes(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> So
 
 def _phrase(trained: Trained, draws: Draws, out: Path, ran: dict[str, str]) -> np.ndarray:
     """A tune, note by note, as one file."""
-    import numpy as np
-
-    from wavegen.audio import files
     from wavegen.cli import words
     from wavegen.music.score import Note
     from wavegen.music.song import Song
-    from wavegen.sampling import arrangement, casting, render
 
     asked, said = words.asked_labels(trained, [f"instrument={PHRASE_TIMBRE}"])
     song = Song.of([Note(onset, held, pitch, VELOCITY) for onset, held, pitch in PHRASE])
-    cast = casting.cast(trained, song, asked)
-    arranged = arrangement.arrange(song, cast.voices, trained.config, trained.vocabulary)
-    mixes = render.render(trained, arranged, draws, ran["backend"], ran["precision"])
-    sound = np.concatenate([mix[:, 0, 0] for mix in mixes])
-    sound = sound * min(1.0, LOUDEST / max(1e-9, float(np.abs(sound).max())))
     story = _story(out, trained, draws, said) | ran
-    files.write(out / "phrase.wav", sound, trained.config.audio.sample_rate, "wav16", story)
-    return sound
+    return _perform(trained, song, asked, draws, out / "phrase.wav", story, Console(quiet=True))
 
 
 def _story(out: Path, trained: Trained, draws: Draws, labels: dict[str, str]) -> dict[str, Any]:
@@ -243,7 +289,8 @@ def _page(facts: dict[str, Any], out: Path) -> str:
         f"  speed    trained in {duration(facts['training_seconds'])}; generated "
         f"{facts['sampling_samples_per_second'] / 1000:.1f}k samples/s in {facts['precision']}",
         "",
-        f"  hear     {out / 'phrase.wav'}, {out / 'notes'} (pitch 060 is middle C)",
+        f"  hear     {out / PIECE} by the instrument in the box, and by the network that was just",
+        f"           trained {out / 'phrase.wav'} and {out / 'notes'} (pitch 060 is middle C)",
         f"  look     {out / 'demo.png'}",
         f"  go on    wavegen generate --run {out / 'run'} --label instrument=organ --pitch 67 "
         "--out g4.wav",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,7 @@ def run(
             metavar="[REFERENCE ESTIMATE]", help="Two sound files, or two folders of them."
         ),
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder that `wavegen train` wrote.")] = None,
+    run: options.Run = None,
     data: Annotated[
         Path | None, typer.Option(help="Corpus that `wavegen prepare` wrote, with --run.")
     ] = None,
@@ -59,7 +60,10 @@ def run(
     ] = 32,
     seconds: Annotated[float, typer.Option(help="Of what it plays, at most.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
-    temperature: Annotated[float, typer.Option(help="Of what it plays.")] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Of what it plays.", show_default="1, or the instrument's own"),
+    ] = None,
     top_k: Annotated[int, typer.Option(help="Draw among the likeliest K codes; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw among the likeliest share P; 1: all.")] = 1.0,
     precision: Annotated[
@@ -94,9 +98,13 @@ def run(
         _refuse(sounds, context)
         _sounds(sounds, out, _embedder(embedding), console)
         return
-    if run is None or data is None:
+    if data is None:
         raise typer.BadParameter(
             "give --run RUN and --data CORPUS, or two sound files, or two folders of them"
+        )
+    if run is None and out is None:
+        raise typer.BadParameter(
+            "a folder for the report on the instrument in the box, or --run RUN", param_hint="--out"
         )
     if not 0 < seconds <= MOST_SECONDS:
         raise WavegenError(f"--seconds {seconds}", f"more than 0, up to {MOST_SECONDS:.0f}")
@@ -107,13 +115,13 @@ def run(
         limit=limit,
         num=num,
         seconds=seconds,
-        draws=Draws(seed, temperature, top_k, top_p),
+        draws=Draws(seed, 1.0 if temperature is None else temperature, top_k, top_p),
         backend=backend,
         precisions=_precisions(precision or [], backend),
         with_baselines=baselines,
         embed=embed.frames if embed else None,
     )
-    _run(run, data, split, checkpoint, asked, out, console)
+    _run(options.found(run), data, split, checkpoint, asked, out, temperature is None, console)
 
 
 def _run(
@@ -123,6 +131,7 @@ def _run(
     step: int | None,
     asked: Asked,
     out: Path | None,
+    at_its_own: bool,  # the network's own temperature
     console: Console,
 ) -> None:
     """Judges a run, writes the report, and tells of it."""
@@ -135,6 +144,8 @@ def _run(
 
     compiled.keep()
     trained = checkpoints.load(run, step, console.warn)
+    if at_its_own:
+        asked = replace(asked, draws=replace(asked.draws, temperature=trained.temperature))
     config, found = trained.config, corpus.open(data)
     held = _recordings(trained, found, split)
     folder = out or run / "evaluation" / f"step_{trained.step:09d}_{split}"

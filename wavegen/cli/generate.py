@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    run: options.Run,
+    run: options.Run = None,
     out: Annotated[
         Path | None,
         typer.Option(help="A .wav or .flac file, a folder for several, or - for stdout."),
@@ -79,7 +79,7 @@ def run(
         typer.Option(
             metavar="T",
             help="Below 1: surer; above: wilder; 0: always the likeliest; or a curve: 0:0.8,4:1.1",
-            show_default="1",
+            show_default="1, or the instrument's own",
         ),
     ] = None,
     top_k: Annotated[
@@ -139,7 +139,10 @@ def run(
     )
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     draws = _draws(Draws(seed=seed or 0), settings)  # asked for first: it needs no model
+    run = options.found(run)
     trained = checkpoints.load(run, checkpoint, console.warn)
+    if temperature is None:
+        draws = replace(draws, temperature=trained.temperature)
     piece = None
     if continue_ is not None:
         if seed is not None:

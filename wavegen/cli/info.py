@@ -8,18 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
+from wavegen.cli import options
 from wavegen.cli.console import Console, Json, Quiet, duration, table
 from wavegen.cli.prepare import plan_of
 from wavegen.errors import WavegenError
 
 Facts = dict[str, Any]
 
-_KINDS = "a run, a corpus, a sound file, a config's path or a shipped config's name"
+_KINDS = "a run, an instrument, a corpus, a sound file, a config's path or a shipped config's name"
 _PICTURES = (".png", ".svg")
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="A run, a corpus, a sound file, or a config.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A run, an instrument, a corpus, a sound file, or a config.",
+            show_default="the instrument in the box",
+        ),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="Of a corpus: what training by this config makes of it.")
     ] = None,
@@ -35,8 +42,8 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what something is: a run, a corpus, a sound file or a config (by path or name)."""
-    console = Console(json, quiet)
+    """Say what something is: a run, an instrument, a corpus, a sound file or a config."""
+    console, path = Console(json, quiet), options.found(path)
     planned = plan_of(config, samples_per_second)
     if figure:
         _check_figure(figure, path)
@@ -73,12 +80,14 @@ def _check_figure(figure: Path, path: Path) -> None:
 
 def _facts(path: Path, console: Console) -> Facts:
     if path.is_dir():
+        if (path / "instrument.json").is_file():
+            return _instrument(path)
         if (path / "checkpoints").is_dir() or (path / "config.toml").is_file():
             return _run(path, console)
         if (path / "manifest.json").is_file():
             return _corpus(path)
         raise WavegenError(
-            f"{path} is a folder, but neither a run nor a corpus", "one of: " + _KINDS
+            f"{path} is a folder, but no run, instrument or corpus", "one of: " + _KINDS
         )
     if not path.exists() and (path.parent != Path() or path.suffix not in ("", ".toml")):
         raise WavegenError(f"there is no {path}", "one of: " + _KINDS)
@@ -149,18 +158,18 @@ def _model(config: Any) -> Facts:
 def _predictor(predictor: Any) -> str:
     if not predictor.order:
         return "none"
-    if predictor.periods_of:
+    if predictor.is_periodic:
         whose = "the last note" if predictor.follows == "notes" else "the recording followed"
         return f"order {predictor.order}, repeats what sounded one period of {whose} ago"
-    return (
+    fitted = (
         f"order {predictor.order}, fitted to the last {predictor.window} samples "
         f"every {predictor.refit}"
     )
+    return fitted + (", steered by the notes" if predictor.is_steered else "")
 
 
 def _run(path: Path, console: Console) -> Facts:
     from wavegen import checkpoint
-    from wavegen.model import network
 
     steps = checkpoint.steps(path)
     if not steps:
@@ -168,13 +177,26 @@ def _run(path: Path, console: Console) -> Facts:
             f"{path} is a run without a checkpoint", "a run that was trained", "train it further"
         )
     trained = checkpoint.load(path, on_damage=console.warn)
-    facts: Facts = {
-        "what": "run",
-        "checkpoints": steps,
-        "parameters": network.count(trained.params),
-        **_model(trained.config),
-    }
-    if bits := _last_validation(path):
+    facts: Facts = {"what": "run", "checkpoints": steps}
+    return facts | _network(trained, _last_validation(path))
+
+
+def _instrument(path: Path) -> Facts:
+    from wavegen import instrument
+
+    told, trained = instrument.about(path), instrument.read(path)
+    facts: Facts = {"what": "instrument", "name": told["name"], "path": str(path)}
+    facts |= {"licence": told["licence"], "format_version": told["format_version"]}
+    bits = told["bits_per_sample"]
+    facts |= _network(trained, None if bits is None else round(bits, 4))
+    return facts | {"card": str(path / instrument.CARD)}
+
+
+def _network(trained: Any, bits: float | None) -> Facts:
+    from wavegen.model import network
+
+    facts: Facts = {"parameters": network.count(trained.params), **_model(trained.config)}
+    if bits:
         facts["validation_bits_per_sample"] = bits
     if trained.vocabulary.pitches:
         facts["pitches"] = _span(trained.vocabulary.pitches)

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-Run = Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that `wavegen train` or `wavegen export` wrote.",
+        show_default="the instrument in the box",
+    ),
+]
 Checkpoint = Annotated[
     int | None, typer.Option(metavar="STEP", help="Which checkpoint; the newest by default.")
 ]
@@ -22,6 +28,13 @@ Format = Annotated[
     str | None,
     typer.Option(help="wav16, wav24, float32, flac; with --out - also pcm16. By --out, wav16."),
 ]
+
+
+def found(run: Path | None) -> Path:
+    """The run that was named, or the instrument in the box."""
+    from wavegen import instrument
+
+    return instrument.SHIPPED if run is None else run
 
 
 def given(context: typer.Context, but: Container[str] = ()) -> Iterator[str]:

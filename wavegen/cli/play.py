@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +32,7 @@ LONG_SECONDS = 1800.0
 
 def run(
     midi: Annotated[Path, typer.Argument(metavar="SONG.mid", help="The score.")],
-    run: options.Run,
+    run: options.Run = None,
     out: Annotated[Path | None, typer.Option(help="A .wav or .flac file, or - for stdout.")] = None,
     label: Annotated[
         list[str] | None,
@@ -75,8 +75,12 @@ def run(
     ] = 2,
     seed: Annotated[int, typer.Option(help="The same seed makes the same file.")] = 0,
     temperature: Annotated[
-        float, typer.Option(help="Below 1: surer; above: wilder; 0: always the likeliest.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Below 1: surer; above: wilder; 0: always the likeliest.",
+            show_default="1, or the instrument's own",
+        ),
+    ] = None,
     top_k: Annotated[int, typer.Option(help="Draw among the K likeliest codes; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw among the likeliest share P; 1: all.")] = 1.0,
     live: options.Live = False,
@@ -100,10 +104,14 @@ def run(
     at_once = live or out == outlets.STDOUT
     _check(pan, out_of_range, at_once, loudness, reverb, master, out, stems)
     finish = _mastering(master, loudness, reverb, kind)
-    draws = Draws(seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
+    hot = 1.0 if temperature is None else temperature
+    draws = Draws(seed=seed, temperature=hot, top_k=top_k, top_p=top_p)
     song = midis.song(midi)
     compiled.keep()
+    run = options.found(run)
     trained = checkpoints.load(run, checkpoint, console.warn)
+    if temperature is None:
+        draws = replace(draws, temperature=trained.temperature)
     players, labels = _cast(trained, song, label or [], map or [], midi, console)
     settings = _Settings(out_of_range, release, vibrato, seconds)
     arrangement, channels = _arranged(trained, song, players, settings, pan, console, midi)

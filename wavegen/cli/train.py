@@ -34,7 +34,11 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Short for training.steps.")] = None,
     init_from: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Begin a new run with what this one has learnt."),
+        typer.Option(
+            metavar="RUN",
+            help="Begin a new run with what this one has learnt.",
+            show_default="training.init_from of the config",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Whether an existing run may go on.")
@@ -79,6 +83,7 @@ def run(
         weights_and_biases.module()  # said before anything is begun
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
+    init_from = init_from or _parent(resolved)
     if plan:
         cost.tell(resolved, corpus.open(data), run, console)
     if smoke_test:
@@ -101,6 +106,14 @@ def run(
     console.result({"run": str(run), **outcome._asdict()})
     if outcome.interrupted:
         raise typer.Exit(128 + outcome.signal)
+
+
+def _parent(config: Config) -> Path | None:
+    """What a config says that a run begins from."""
+    from wavegen import instrument
+
+    name = config.training.init_from
+    return instrument.SHIPPED if name == "shipped" else Path(name) if name else None
 
 
 def fit(
@@ -195,7 +208,8 @@ def describe(config: Config) -> str:
     linear = model.predictor
     predictor = f"; predictor of order {linear.order}" if linear.order else ""
     heard = {"notes": "the notes", "f0": "the recording's pitch"}.get(linear.follows)
-    predictor += f" that follows {heard}" if linear.periods_of else ""
+    predictor += f" that follows {heard}" if linear.is_periodic else ""
+    predictor += " that is steered by the notes" if linear.is_steered else ""
     return (
         f"{model.num_layers} layers, R{model.residual_channels} S{model.skip_channels} "
         f"H{model.head_channels}, hears {model.receptive_field} samples "

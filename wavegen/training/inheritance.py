@@ -58,7 +58,9 @@ def begin(
     notes.append(f"begins with what {parent} had learnt by step {trained.step}")
     for label, values in new.items():
         of = len(vocabulary.labels[label])
-        notes.append(f"{label}: {len(values)} of {of} values begin at random: {_few(values)}")
+        known = trained.config.conditioner.labels
+        where = "the mean of those known" if label in known else "random"
+        notes.append(f"{label}: {len(values)} of {of} values begin at {where}: {_few(values)}")
     return Beginning(params, {"run": name, "step": trained.step}, tuple(notes))
 
 
@@ -67,8 +69,9 @@ def inherit(
 ) -> tuple[Params, dict[str, list[str]]]:
     """The parameters of a trained network of the same shapes, and what it does not know.
 
-    Embeddings of labels go by the names of label and value. Those that the network does not
-    know, which are told by label, are those of `params`.
+    Embeddings of labels go by the names of label and value. Values that the network does not
+    know, which are told by label, begin at the mean of those that it does, so that they sound
+    like something from the first step on; where it does not know the label, as in `params`.
     """
     unknown: dict[str, list[str]] = {}
     # Copies: a training gives its buffers away.
@@ -80,6 +83,7 @@ def inherit(
         if label in known:
             rows = trained.params["conditioner"]["labels"][known.index(label)]["embed"]
             learnt = dict(zip(trained.vocabulary.labels[label], np.asarray(rows), strict=True))
+            table[:] = np.mean(rows, axis=0)
         for place, value in enumerate(vocabulary.labels[label]):
             if value in learnt:
                 table[place] = learnt[value]
@@ -117,13 +121,9 @@ def _refuse_other_shapes(
 def _shapes(config: Config, vocabulary: Vocabulary) -> dict[str, tuple[int, ...]]:
     """The shape of each parameter by its name; of labels' embeddings that of one value."""
     _, tree = network.structure(config, vocabulary)
-    found = {
-        ".".join(str(getattr(key, "key", key)) for key in path): leaf.shape
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
     return {
-        name: shape[1:] if name.startswith("conditioner.labels.") else shape
-        for name, shape in found.items()
+        name: leaf.shape[1:] if name.startswith("conditioner.labels.") else leaf.shape
+        for name, leaf in network.named(tree).items()
     }
 
 

@@ -1,0 +1,76 @@
+"""The instrument in the box: small, whole, and the same as when it was measured."""
+
+import hashlib
+import importlib.util
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavegen
+from wavegen import checkpoint, instrument
+from wavegen.data import corpus
+from wavegen.training import evaluate
+from wavegen_kernels.cpu import machine
+
+ROOT = Path(__file__).parents[1]
+# Of half a second of each label, on x86-64 with AVX-512: elsewhere the vectors have other lengths,
+# sums another order, and where two codes are as likely another one may be drawn.
+CODES = "5d57cfa0f5eee8ab"
+BITS_PER_SAMPLE = 1.3974  # of the fifteen held-back notes of its corpus
+
+
+def test_it_is_small_whole_and_says_what_it_is():
+    files = [path for path in instrument.SHIPPED.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 6e6
+    told = instrument.about(instrument.SHIPPED)
+    assert told["licence"] == "CC0-1.0"
+    card = (instrument.SHIPPED / instrument.CARD).read_text(encoding="utf-8")
+    trained = checkpoint.load(instrument.SHIPPED)
+    for name in trained.vocabulary.labels["instrument"]:
+        assert f"`{name}`" in card
+    assert len(trained.vocabulary.labels["instrument"]) >= 6
+    assert len(trained.vocabulary.pitches) >= 40
+    assert len(trained.vocabulary.velocities) >= 3
+
+
+def test_without_a_run_it_is_what_plays():
+    generator = wavegen.load(precision="float32")
+    sound = generator.generate(0.1, pitch=60, labels={"instrument": "piano"})
+    assert sound.shape == (round(0.1 * generator.sample_rate),)
+    assert np.abs(sound).max() > 0.01
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or machine.lanes() != 16,
+    reason="the codes were written down on x86-64 with AVX-512",
+)
+def test_the_same_seed_gives_the_codes_that_were_written_down():
+    generator = wavegen.load(backend="numba_cpu", precision="float32")
+    digest = hashlib.sha256()
+    for name in generator.labels["instrument"]:
+        sound = generator.generate(0.5, pitch=55, labels={"instrument": name}, seed=1)
+        digest.update(generator.encode(sound).astype(np.uint8).tobytes())
+    assert digest.hexdigest()[:16] == CODES
+
+
+@pytest.mark.slow
+def test_its_bits_per_sample_are_those_that_were_measured(shared_data, tmp_path):
+    spec = importlib.util.spec_from_file_location(
+        "instrument_notes", ROOT / "benchmarks" / "instrument_notes.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    notes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(notes)
+    notes.pick(shared_data / "notes" / "nsynth-train", tmp_path / "notes")
+    found = corpus.prepare(
+        [tmp_path / "notes"], tmp_path / "corpus", sample_rate=8000, pitches=(36, 96)
+    )
+    trained = checkpoint.load(instrument.SHIPPED)
+    scored = evaluate.split(
+        trained.graphdef, trained.params, found.splits["valid"], trained.config, trained.vocabulary
+    )
+    assert found.splits["valid"].num_items == 15
+    assert scored.bits_per_sample == pytest.approx(BITS_PER_SAMPLE, abs=0.005)
