@@ -65,9 +65,9 @@ def test_its_bits_per_sample_are_those_that_were_measured(shared_data, tmp_path)
     notes = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(notes)
     notes.pick(shared_data / "notes" / "nsynth-train", tmp_path / "notes")
-    found = corpus.prepare(
-        [tmp_path / "notes"], tmp_path / "corpus", sample_rate=8000, pitches=(36, 96)
-    )
+    out = tmp_path / "corpus"
+    corpus.prepare([tmp_path / "notes"], out, sample_rate=8000, pitches=(36, 96))
+    found = corpus.open(out)
     trained = checkpoint.load(instrument.SHIPPED)
     scored = evaluate.split(
         trained.graphdef, trained.params, found.splits["valid"], trained.config, trained.vocabulary

@@ -120,7 +120,7 @@ def test_bits_of_known_logits_are_known():
     """Two samples, the second without weight: logits of 1/2, 1/4, 1/8 and 1/8."""
     rows = np.log(np.array([[[4, 2, 1, 1], [4, 2, 1, 1]]], np.float32))
     batch = likelihood.Batch(
-        np.array([[2, 0]], np.int32), np.array([[1, 0]], np.float32), *[np.zeros((1, 1))] * 5
+        np.array([[2, 0]], np.int32), np.array([[1, 0]], np.float32), *[np.zeros((1, 1))] * 6
     )
     nats, away, same = likelihood._score(rows, rows, batch)
     assert nats == pytest.approx(3 * math.log(2), rel=1e-6)

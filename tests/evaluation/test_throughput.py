@@ -97,7 +97,8 @@ def shifted(n_codes):
 
 
 def without_notes(split, config, items, first, num_frames, changes):
-    return np.zeros((len(items), num_frames, 256), np.float32), np.zeros((len(items), num_frames))
+    none = np.zeros((len(items), num_frames))
+    return np.zeros((len(items), num_frames, 256), np.float32), none, none
 
 
 def next_step(split, config, vocabulary, seed, step, rows):

@@ -50,8 +50,10 @@ def tolerance(case):
     terms = case.num_layers * (case.kernel_size + 1) * case.residual_channels
     terms += case.skip_channels + case.head_channels
     # A fit in float32 foretells what it does in float64 to about 1e-6 of full scale, and the
-    # base distribution is as steep as one in a hundredth.
-    return 16 * np.finfo(np.float32).eps * np.sqrt(terms) + (1e-4 if case.order else 0)
+    # base distribution is as steep as one in a hundredth. What is foretold of a window of 64 may
+    # grow by 36 dB in 32 samples, and its rounding with it.
+    linear = 1e-3 if case.steered else 1e-4 if case.order else 0
+    return 16 * np.finfo(np.float32).eps * np.sqrt(terms) + linear
 
 
 def margin(logits, u, temperature, top_k, top_p):
@@ -282,7 +284,12 @@ def test_a_stream_does_not_depend_on_its_batch(way):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [("tiny_three_taps", "float32"), ("tiny_foretold", "bfloat16"), ("tiny_periodic", "float32")],
+    [
+        ("tiny_three_taps", "float32"),
+        ("tiny_foretold", "bfloat16"),
+        ("tiny_periodic", "float32"),
+        ("tiny_steered", "float32"),
+    ],
 )
 @pytest.mark.parametrize("backend", ["pallas_gpu", "pallas_tpu"])
 def test_streams_in_tiles_go_the_same_way(backend, precision, name, monkeypatch):
@@ -293,8 +300,8 @@ def test_streams_in_tiles_go_the_same_way(backend, precision, name, monkeypatch)
     # 40 streams: of a GPU three tiles of 16, or of bfloat16 two of 32, of a TPU three.
     monkeypatch.setattr(pallas_gpu, "cores", lambda: 1)
     monkeypatch.setattr(pallas_tpu, "LARGEST_TILE", 16)
-    stack, state, cond, periods = problem(name, batch=40)
-    given = {"hop_length": P, "periods": periods}
+    stack, state, cond, heard = problem(name, batch=40)
+    given = {"hop_length": P, **heard}
     asked = {"seed": 5, "streams": np.arange(40), "top_k": 20, "top_p": 0.9}
     _, codes = api.generate(stack, state, cond, **asked, **given, **way)
     codes = np.asarray(codes)

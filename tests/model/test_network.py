@@ -142,7 +142,7 @@ def test_chunks_equal_one_pass(name, model):
         parts.append(logits)
     # A chunk may be conditioned in another order of sums; a fit that is held to what follows from
     # that gives on the difference a few times as large.
-    tolerance = 1e-4 if model == "steered" else TOLERANCE
+    tolerance = 3e-4 if model == "steered" else TOLERANCE
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=tolerance)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance), state, end)
 
