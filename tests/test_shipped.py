@@ -11,6 +11,7 @@ import pytest
 import wavegen
 from wavegen import checkpoint, instrument
 from wavegen.data import corpus
+from wavegen.music import programs
 from wavegen.training import evaluate
 from wavegen_kernels.cpu import machine
 
@@ -33,6 +34,20 @@ def test_it_is_small_whole_and_says_what_it_is():
     assert len(trained.vocabulary.labels["instrument"]) >= 6
     assert len(trained.vocabulary.pitches) >= 40
     assert len(trained.vocabulary.velocities) >= 3
+
+
+def test_its_instruments_stand_in_for_what_it_never_heard():
+    values = checkpoint.load(instrument.SHIPPED).vocabulary.labels["instrument"]
+    voices = {program: programs.label_for(program, values) for program in range(128)}
+    wanted = {
+        "piano": (0, 8), "acoustic_guitar": (24, 46), "electric_guitar": (27,), "tuba": (56, 58),
+        "pizzicato_bass": (32, 45), "string_contrabass": (40, 43, 48),
+        "saxophone": (16, 52, 65, 68, 73),
+    }  # fmt: skip
+    for name, some in wanted.items():
+        assert {voices[program] for program in some} == {name}
+    # Synthesiser's pads and effects, sounds that are no instruments, some percussion.
+    assert sum(voice is None for voice in voices.values()) < 40
 
 
 def test_without_a_run_it_is_what_plays():

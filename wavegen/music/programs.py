@@ -22,27 +22,27 @@ _FAMILIES = (
     ),
     (
         "Chromatic Percussion",
-        "mallet percussion",
-        """Celesta: celesta glockenspiel mallet
-        Glockenspiel: glockenspiel bell mallet
-        Music Box: music_box bell mallet
-        Vibraphone: vibraphone marimba mallet
-        Marimba: marimba vibraphone xylophone mallet
-        Xylophone: xylophone marimba mallet
-        Tubular Bells: bell mallet
-        Dulcimer: dulcimer mallet""",
+        "mallet percussion piano",
+        """Celesta: celesta glockenspiel mallet piano
+        Glockenspiel: glockenspiel bell mallet piano
+        Music Box: music_box bell mallet piano
+        Vibraphone: vibraphone marimba mallet piano
+        Marimba: marimba vibraphone xylophone mallet piano
+        Xylophone: xylophone marimba mallet piano
+        Tubular Bells: bell mallet piano
+        Dulcimer: dulcimer mallet piano""",
     ),
     (
         "Organ",
-        "organ",
+        "organ saxophone",
         """Drawbar Organ
         Percussive Organ
         Rock Organ
         Church Organ
-        Reed Organ: harmonium organ
-        Accordion: accordion organ
-        Harmonica: harmonica accordion reed
-        Tango Accordion: bandoneon accordion organ""",
+        Reed Organ: harmonium organ saxophone
+        Accordion: accordion organ saxophone
+        Harmonica: harmonica accordion reed saxophone
+        Tango Accordion: bandoneon accordion organ saxophone""",
     ),
     (
         "Guitar",
@@ -87,19 +87,19 @@ _FAMILIES = (
         String Ensemble 2
         SynthStrings 1
         SynthStrings 2
-        Choir Aahs: choir vocal voice
-        Voice Oohs: voice vocal choir
-        Synth Voice: voice vocal choir
+        Choir Aahs: choir vocal voice saxophone
+        Voice Oohs: voice vocal choir saxophone
+        Synth Voice: voice vocal choir saxophone
         Orchestra Hit: orchestra ensemble string""",
     ),
     (
         "Brass",
         "brass trumpet trombone horn tuba",
-        """Trumpet: trumpet brass horn trombone
+        """Trumpet: trumpet brass horn trombone tuba
         Trombone: trombone brass tuba horn
         Tuba: tuba brass trombone
-        Muted Trumpet: trumpet brass horn trombone
-        French Horn: horn brass trombone trumpet
+        Muted Trumpet: trumpet brass horn trombone tuba
+        French Horn: horn brass trombone trumpet tuba
         Brass Section
         SynthBrass 1
         SynthBrass 2""",
@@ -111,26 +111,26 @@ _FAMILIES = (
         Alto Sax
         Tenor Sax
         Baritone Sax
-        Oboe: oboe reed english_horn clarinet
-        English Horn: english_horn cor_anglais oboe reed
-        Bassoon: bassoon reed clarinet
-        Clarinet: clarinet reed oboe""",
+        Oboe: oboe reed english_horn clarinet saxophone
+        English Horn: english_horn cor_anglais oboe reed saxophone
+        Bassoon: bassoon reed clarinet saxophone
+        Clarinet: clarinet reed oboe saxophone""",
     ),
     (
         "Pipe",
-        "flute recorder pipe",
-        """Piccolo: piccolo flute pipe
+        "flute recorder pipe saxophone",
+        """Piccolo: piccolo flute pipe saxophone
         Flute
-        Recorder: recorder flute pipe
+        Recorder: recorder flute pipe saxophone
         Pan Flute
-        Blown Bottle: bottle flute pipe
-        Shakuhachi: shakuhachi flute pipe
-        Whistle: whistle flute pipe
-        Ocarina: ocarina flute pipe""",
+        Blown Bottle: bottle flute pipe saxophone
+        Shakuhachi: shakuhachi flute pipe saxophone
+        Whistle: whistle flute pipe saxophone
+        Ocarina: ocarina flute pipe saxophone""",
     ),
     (
         "Synth Lead",
-        "synth_lead lead synth synthesizer",
+        "synth_lead lead synth synthesizer saxophone",
         """Lead 1 (square)
         Lead 2 (sawtooth)
         Lead 3 (calliope)
