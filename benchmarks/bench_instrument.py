@@ -64,7 +64,7 @@ def main() -> None:
         print(f"{each['late_ms']['made']:.0f} ms, theirs after {each['late_ms']['real']:.0f} ms")
     record = {
         **records.origin(),
-        "run": str(options.run), "step": trained.step, **draws.story(),
+        "run": options.run.name, "step": trained.step, **draws.story(),
         "notes": played, "frechet_mfcc": near,
         "load_average": round(os.getloadavg()[0], 2),
     }  # fmt: skip

@@ -10,6 +10,8 @@ import pytest
 
 import wavegen
 from wavegen import checkpoint, instrument
+from wavegen.audio import files
+from wavegen.cli import app
 from wavegen.data import corpus
 from wavegen.music import programs
 from wavegen.training import evaluate
@@ -23,8 +25,8 @@ BITS_PER_SAMPLE = 1.3974  # of the fifteen held-back notes of its corpus
 
 
 def test_it_is_small_whole_and_says_what_it_is():
-    files = [path for path in instrument.SHIPPED.iterdir() if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 6e6
+    parts = [path for path in instrument.SHIPPED.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in parts) < 6e6
     told = instrument.about(instrument.SHIPPED)
     assert told["licence"] == "CC0-1.0"
     card = (instrument.SHIPPED / instrument.CARD).read_text(encoding="utf-8")
@@ -55,6 +57,17 @@ def test_without_a_run_it_is_what_plays():
     sound = generator.generate(0.1, pitch=60, labels={"instrument": "piano"})
     assert sound.shape == (round(0.1 * generator.sample_rate),)
     assert np.abs(sound).max() > 0.01
+
+
+def test_a_sound_of_it_tells_no_path_of_the_machine(tmp_path):
+    out = tmp_path / "note.wav"
+    with pytest.raises(SystemExit) as end:
+        app.main(["generate", "--pitch", "60", "--seconds", "0.1", "--out", str(out)])
+    assert end.value.code == 0
+    told = files.info(out).provenance
+    assert told is not None
+    assert told["run"] == "shipped"
+    assert str(instrument.SHIPPED.parent) not in out.read_bytes().decode("latin-1")
 
 
 @pytest.mark.skipif(

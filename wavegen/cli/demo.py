@@ -88,7 +88,7 @@ def run(
 def _play(out: Path, console: Console) -> dict[str, Any]:
     """The piece, and how long it took to make; once it is there it stays."""
     from wavegen import checkpoint, instrument
-    from wavegen.cli import canon
+    from wavegen.cli import canon, options
     from wavegen.sampling import precision
     from wavegen.sampling.request import Draws
 
@@ -100,7 +100,12 @@ def _play(out: Path, console: Console) -> dict[str, Any]:
     with console.kernels_heard():
         chosen = precision.choose(trained)
         ran = {"backend": chosen.backend, "precision": chosen.precision}
-        told = {"run": str(instrument.SHIPPED), "step": trained.step, **draws.story(), **ran}
+        told = {
+            "run": options.named(instrument.SHIPPED),
+            "step": trained.step,
+            **draws.story(),
+            **ran,
+        }
         _perform(trained, song, {}, draws, out / PIECE, told, console)
     return {"piece_seconds": song.duration_seconds, "played_in_seconds": time.monotonic() - start}
 

@@ -153,7 +153,8 @@ def _run(
     with console.kernels_heard():
         judged = judgement.of_run(trained, found, split, asked, console.progress)
     subject = {
-        "kind": "run", "run": str(run), "step": trained.step, "data": str(data), "split": split,
+        "kind": "run", "run": options.named(run), "step": trained.step,
+        "data": str(data), "split": split,
         "sample_rate": config.audio.sample_rate, **judged.facts["subject"],
         "of_recordings": held.num_items, "parameters": network.count(trained.params),
         "receptive_field_seconds": round(config.receptive_field_seconds, 4),
@@ -164,7 +165,7 @@ def _run(
         clip["generated"] = f"{report.SOUNDS}/{number:03d}_generated.wav"
         clip["real"] = f"{report.SOUNDS}/{number:03d}_real.wav"
         heard |= {clip["generated"]: made.generated, clip["real"]: made.real}
-    story = {"run": str(run), "step": trained.step, **asked.draws.story()}
+    story = {"run": options.named(run), "step": trained.step, **asked.draws.story()}
     _tell(judged.facts | {"subject": subject}, heard, story, folder, console)
 
 

@@ -216,7 +216,7 @@ def _make(
         if chosen.note:
             console.note(chosen.note)
         settings = {
-            "run": str(run),
+            "run": options.named(run),
             "step": trained.step,
             **draws.story(),
             "backend": chosen.backend,

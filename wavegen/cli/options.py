@@ -37,6 +37,13 @@ def found(run: Path | None) -> Path:
     return instrument.SHIPPED if run is None else run
 
 
+def named(run: Path) -> str:
+    """What a file says of the run that made it: as it was given, or that it was none."""
+    from wavegen import instrument
+
+    return "shipped" if run == instrument.SHIPPED else str(run)
+
+
 def given(context: typer.Context, but: Container[str] = ()) -> Iterator[str]:
     """The flags that stand on the command line, but for options of these names."""
     for option in context.command.params:

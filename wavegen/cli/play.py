@@ -121,7 +121,7 @@ def run(
             console.note(chosen.note)
         _plan(trained, arrangement, draws, chosen, console, at_once, yes)
         story = {
-            "run": str(run), "step": trained.step, "midi": midi.name, **draws.story(),
+            "run": options.named(run), "step": trained.step, "midi": midi.name, **draws.story(),
             "backend": chosen.backend, "precision": chosen.precision, "labels": labels,
         }  # fmt: skip
         work = Performance(
