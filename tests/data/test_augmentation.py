@@ -155,6 +155,8 @@ def test_notes_and_periods_are_those_of_the_changed_recording(train):
             np.testing.assert_array_equal(batch.notes[row], expected)
             periods = frames.periods(played, total, config.frame_seconds, first) * RATE
             np.testing.assert_allclose(batch.periods[row], periods, rtol=1e-6)
+            ages = frames.ages(played, total, config.frame_seconds, first) * RATE
+            np.testing.assert_allclose(batch.ages[row], ages, atol=1e-2)  # samples, in float32
             moved += changes.semitones[row] != 0
     assert moved > 20
 

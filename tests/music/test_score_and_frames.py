@@ -44,17 +44,19 @@ def test_an_onset_on_a_border_belongs_to_the_frame_that_begins_there():
 
 
 @pytest.mark.parametrize("start_frame", [-5, 0, 30])
-def test_the_period_is_that_of_the_note_that_began_last(start_frame):
+def test_the_period_and_the_age_are_those_of_the_note_that_began_last(start_frame):
     score = Score(
         (Note(2.0, 0.1, 81, 9), Note(0.5, 9.0, 69, 9), Note(2.0, 5.0, 57, 9), Note(3.3, 1.0, 45, 9))
     )
-    found = frames.periods(score, 20, 1 / 8, start_frame)
+    found, ages = (make(score, 20, 1 / 8, start_frame) for make in (frames.periods, frames.ages))
     for row, seconds in enumerate((start_frame + np.arange(20)) / 8):
         begun = [note for note in score.notes if note.onset_seconds < seconds + 1 / 8]
         # Two begin at 2 s; the one that stands later in the score counts.
         last = sorted(begun, key=lambda note: note.onset_seconds)[-1:]
         expected = 1 / {57: 220, 69: 440, 45: 110}[last[0].pitch] if last else 0
         assert found[row] == pytest.approx(expected, rel=1e-6)
+        age = max(0.0, seconds - last[0].onset_seconds) if last else 0.0
+        assert ages[row] == pytest.approx(age, abs=1e-5)
 
 
 def all_notes(score, num_frames, frame_seconds, start_frame):
@@ -98,7 +100,7 @@ def test_any_stretch_is_as_if_every_note_were_looked_at(seed):
 def test_stretches_one_after_the_other_equal_one_pass():
     score = random_score(np.random.default_rng(1), 100)
     played, starts = frames.played(score), range(-8, 64, 8)
-    for make in (frames.notes, frames.periods):
+    for make in (frames.notes, frames.periods, frames.ages):
         stretches = [make(played, 8, 0.1, start) for start in starts]
         np.testing.assert_array_equal(np.concatenate(stretches), make(played, 72, 0.1, -8))
 
@@ -121,6 +123,7 @@ def test_a_note_held_for_hours_brings_no_other_note_along(monkeypatch):
 
 def test_no_notes_give_zeros():
     assert not frames.periods(Score(), 5, 0.1).any()
+    assert not frames.ages(Score(), 5, 0.1).any()
     assert not frames.notes(Score(), 5, 0.1).any()
     assert not frames.periods(frames.played(Score()), 5, 0.1).any()
     assert Score().duration_seconds == 0

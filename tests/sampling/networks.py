@@ -36,6 +36,11 @@ NETWORKS = {
         2,
         Predictor(order=6, follows="notes", window=40, floor=0.5),
     ),
+    "steered": (
+        Conditioner(("notes",), ("instrument",), "lstm", 6, 5),
+        2,
+        Predictor(order=6, window=40, refit=4, floor=0.5, steered=True),
+    ),
     "sound": (
         Conditioner(("mel", "f0_loudness"), (), "lstm", 6, 5),
         2,
