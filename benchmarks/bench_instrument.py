@@ -164,6 +164,8 @@ def _near(trained: Trained, split: Split, each: int, draws: Draws) -> dict[str, 
     for place, value in enumerate(split.vocabulary.labels[LABEL]):
         items = np.flatnonzero(ids == place)
         items = items[np.linspace(0, len(items) - 1, min(each, len(items))).astype(int)]
+        if not len(items):  # of the vocabulary, and all of it held back
+            continue
         sounds = list(
             renditions.make(trained, split, items, 4.0, draws, chosen.backend, chosen.precision)
         )

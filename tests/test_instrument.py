@@ -1,6 +1,8 @@
 """Instruments: a network in three small files comes back, and damaged ones are refused."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -66,9 +68,42 @@ def test_the_files_are_few_small_and_written_the_same_again(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bells"]  # nothing is left beside it
 
 
+def test_what_else_lies_in_its_folder_stays_when_it_is_written_again(folder):
+    (folder / "evaluation").mkdir()
+    (folder / "my_takes.txt").write_text("mine")
+    instrument.write(made(seed=1), PAPERS, folder)
+    assert (folder / "my_takes.txt").read_text() == "mine"
+    assert (folder / "evaluation").is_dir()
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_it_tells_no_path_of_the_machine_that_it_was_made_on(tmp_path):
+    trained = made()
+    training = replace(CONFIG.training, init_from="/home/somebody/run")
+    instrument.write(
+        replace(trained, config=replace(CONFIG, training=training)), PAPERS, tmp_path / "bells"
+    )
+    assert "somebody" not in (tmp_path / "bells" / instrument.ABOUT).read_text()
+
+
+def test_the_one_in_the_box_has_a_name_unless_there_is_such_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert instrument.find(None) == instrument.find("shipped") == instrument.SHIPPED
+    assert instrument.called(instrument.SHIPPED) == "shipped"
+    (tmp_path / "shipped").mkdir()
+    assert instrument.find("shipped") == Path("shipped")
+    assert instrument.called(Path("runs/a")) == str(Path("runs/a"))
+
+
 def spoil_about(folder, **changes):
     told = json.loads((folder / instrument.ABOUT).read_text())
     (folder / instrument.ABOUT).write_text(json.dumps(told | changes))
+
+
+def forget(folder, name):
+    told = json.loads((folder / instrument.ABOUT).read_text())
+    del told[name]
+    (folder / instrument.ABOUT).write_text(json.dumps(told))
 
 
 def flipped(folder):
@@ -89,6 +124,12 @@ DAMAGES = {
         lambda folder: spoil_about(folder, vocabulary=Vocabulary({"instrument": ("a",)}).to_dict()),
         "its weights are not those of its config",
     ),
+    "a config that is none": (lambda folder: spoil_about(folder, config=[]), "is damaged"),
+    "a list": (
+        lambda folder: (folder / instrument.ABOUT).write_text("[]"),
+        "instrument.json is damaged",
+    ),
+    "no licence": (lambda folder: forget(folder, "licence"), "does not tell licence"),
     "a later format": (lambda folder: spoil_about(folder, format_version=2), "a newer wavegen"),
 }
 

@@ -58,6 +58,7 @@ class About(NamedTuple):
     source: Source | None = None  # None: it is older than that
     bits_per_sample: float | None = None  # of a validation at its step; None: there was none
     heard: Heard | None = None  # in training; None: it is older than that
+    temperature: float = 1.0  # that what it began from sounds best at
 
 
 class Loaded(NamedTuple):
@@ -118,6 +119,7 @@ def write(
         "corpus": about.source and about.source._asdict(),
         "bits_per_sample": about.bits_per_sample,
         "heard": about.heard and about.heard.to_dict(),
+        "temperature": about.temperature,
         "checksums": {name: checksums(trees[name]) for name in ARRAYS},
     }
     items = {name: ocp.args.StandardSave(trees[name]) for name in ARRAYS}
@@ -196,6 +198,7 @@ def _about(run: Path, step: int) -> tuple[About, dict[str, Any]]:
             told["corpus"] and Source(**told["corpus"]),
             told["bits_per_sample"],
             Heard.from_dict(told["heard"]) if told.get("heard") else None,
+            float(told.get("temperature", 1.0)),
         )
         return found, dict(told["checksums"])
 
@@ -233,7 +236,7 @@ def load(
             for words in errors:
                 on_damage(f"checkpoint passed over: {words}")
             known = (told.config, told.vocabulary, graphdef, restored["ema"])
-            return Trained(*known, candidate, told.heard)
+            return Trained(*known, candidate, told.heard, told.temperature)
         except _Damaged as error:
             errors.append(f"step {candidate}: {error}")
     raise _none_good(run, errors)

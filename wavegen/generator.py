@@ -44,8 +44,7 @@ def load(
     Everything is compiled when this returns. Raises WavegenError where there is no such
     checkpoint, and where the backend or the precision that was named cannot run here.
     """
-    folder = instrument.SHIPPED if run is None else Path(run)
-    return Generator(checkpoint.load(folder, step), backend, precision)
+    return Generator(checkpoint.load(instrument.find(run), step), backend, precision)
 
 
 class Generator:

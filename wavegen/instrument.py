@@ -11,8 +11,8 @@ Weights of this size lie well inside float16, which rounds them eight times as f
 from __future__ import annotations
 
 import json
-import shutil
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +30,13 @@ from wavegen.model import network
 from wavegen.model.network import Trained
 
 FORMAT_VERSION = 1
-SHIPPED = Path(__file__).parent / "shipped"  # the instrument in the box
+IN_THE_BOX = "shipped"
+SHIPPED = Path(__file__).resolve().parent / IN_THE_BOX  # the instrument in the box
 ABOUT, WEIGHTS, CARD = "instrument.json", "weights.safetensors", "README.md"
+_TOLD = (
+    *("name", "licence", "step", "config", "vocabulary", "heard", "temperature"),
+    *("bits_per_sample", "weights_crc32"),
+)  # of ABOUT, besides its version
 
 
 class Papers(NamedTuple):
@@ -43,6 +48,17 @@ class Papers(NamedTuple):
     bits_per_sample: float | None = None  # of a validation
 
 
+def find(run: str | Path | None) -> Path:
+    """The folder that is meant by a name: none, or "shipped", is the instrument in the box."""
+    path = Path(IN_THE_BOX if run is None else run)
+    return SHIPPED if path == Path(IN_THE_BOX) and not path.exists() else path
+
+
+def called(folder: Path) -> str:
+    """What a folder is called where somebody else reads it; see `find`."""
+    return IN_THE_BOX if folder == SHIPPED else str(folder)
+
+
 def is_one(folder: Path) -> bool:
     """Whether a folder holds an instrument."""
     return (folder / ABOUT).is_file()
@@ -51,7 +67,8 @@ def is_one(folder: Path) -> bool:
 def write(trained: Trained, papers: Papers, folder: Path) -> int:
     """Writes an instrument, beside its place and then there; how many bytes it has.
 
-    Raises WavegenError where a weight is no number that float16 holds.
+    What else lies in the folder stays. Raises WavegenError where a weight is no number that
+    float16 holds.
     """
     weights = {name: np.asarray(leaf) for name, leaf in network.named(trained.params).items()}
     with np.errstate(over="ignore"):
@@ -63,37 +80,46 @@ def write(trained: Trained, papers: Papers, folder: Path) -> int:
             "an earlier checkpoint: this training has come apart",
         )  # fmt: skip
     packed = safetensors.numpy.save(small)
+    training = replace(trained.config.training, init_from="")  # a path says nothing elsewhere
     told = {
         "format_version": FORMAT_VERSION,
         "name": papers.name,
         "licence": papers.licence,
         "step": trained.step,
-        "config": configs.to_dict(trained.config),
+        "config": configs.to_dict(replace(trained.config, training=training)),
         "vocabulary": trained.vocabulary.to_dict(),
         "heard": trained.heard and trained.heard.to_dict(),
         "temperature": trained.temperature,
         "bits_per_sample": papers.bits_per_sample,
         "weights_crc32": zlib.crc32(packed),
     }
-    partial = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / WEIGHTS).write_bytes(packed)
-    (partial / ABOUT).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    (partial / CARD).write_text(papers.card.rstrip() + "\n", encoding="utf-8")
-    if folder.is_dir() and is_one(folder):
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    return sum(file.stat().st_size for file in folder.iterdir())
+    folder = folder.resolve()
+    place = folder if folder.is_dir() else folder.with_name(folder.name + ".unfinished")
+    place.mkdir(parents=True, exist_ok=True)
+    parts = {
+        WEIGHTS: packed,
+        CARD: (papers.card.rstrip() + "\n").encode(),
+        ABOUT: (json.dumps(told, indent=1) + "\n").encode(),  # last: it has the weights' checksum
+    }
+    for name, content in parts.items():
+        (place / (name + ".unfinished")).write_bytes(content)
+    for name in parts:
+        (place / (name + ".unfinished")).replace(place / name)
+    if place != folder:
+        place.rename(folder)
+    return sum(map(len, parts.values()))
 
 
 def about(folder: Path) -> dict[str, Any]:
     """What `instrument.json` says; raises WavegenError where it is damaged or too new."""
     try:
-        told = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        told = dict(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
         version = int(told["format_version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder / ABOUT, error) from None
+    missing = [name for name in _TOLD if name not in told]
+    if missing and version <= FORMAT_VERSION:
+        raise _damaged(folder / ABOUT, KeyError(f"it does not tell {missing[0]}"))
     if version > FORMAT_VERSION:
         raise WavegenError(
             f"{folder} is an instrument of format version {version}",
@@ -124,7 +150,7 @@ def read(folder: Path) -> Trained:
         params = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
         told = (int(told["step"]), heard, float(told["temperature"]))
         return Trained(config, vocabulary, graphdef, params, *told)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise _damaged(folder / WEIGHTS, error) from None
 
 

@@ -61,7 +61,7 @@ def test_a_pitch_makes_a_note_of_a_whole_recording(takes, write_tone):
     write_midi(takes / "b/four.mid", 72)
     (takes / "labels.csv").write_text(
         "file,instrument,pitch,velocity,hold_seconds\n"
-        "a/one.wav,cello,C#4,,\na/two.wav,cello,48,70,0.25\nb/four.wav,cello,50,,\n"
+        "a/one.wav,cello,C#4,,99\na/two.wav,cello,48.0,70.0,0.25\nb/four.wav,cello,50,,\n"
     )
     good, dropped = find(takes)
     assert not dropped
@@ -70,13 +70,20 @@ def test_a_pitch_makes_a_note_of_a_whole_recording(takes, write_tone):
     assert one == Note(0.0, whole, 61, 100)
     assert two == Note(0.0, 0.25, 48, 70)
     assert four.pitch == 72  # a score says more
+    assert good["b/four.wav"].labels == {"folder": "b", "instrument": "cello"}
     assert good["a/one.wav"].labels == {"folder": "a", "instrument": "cello"}
     assert good["b/three.wav"].notes == ()
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
-    [("H4,", "'H4' is no pitch"), ("128,", "pitch is 128"), ("60,loud", "'velocity': 'loud'")],
+    [
+        ("H4,", "'H4' is no pitch"),
+        ("128,", "pitch is 128"),
+        ("60.5,", "'60.5' is no pitch"),
+        ("60,loud", "'velocity': 'loud'"),
+        ("60,70.5", "'velocity': '70.5'"),
+    ],
 )
 def test_a_note_that_is_none_drops_its_recording(takes, row, reason):
     (takes / "labels.csv").write_text(f"file,pitch,velocity\na/one.wav,{row}\n")

@@ -60,15 +60,16 @@ SOUNDS, NAMES = hostile()
 
 
 @njit
-def _fit(samples, counts, lattice, fitted):
-    compiled.fit(samples[:0], np.float32(0), samples, counts, np.float32(1), lattice, fitted)
+def _fit(anchor, loud, samples, counts, lattice, fitted):
+    compiled.fit(anchor, loud, samples, counts, np.float32(1), lattice, fitted)
 
 
-def fit_compiled(samples, order):
-    fitted = np.empty(order, np.float32)
-    counts = predictor.weights_of_samples(len(samples)).astype(np.float32)
-    lattice = np.empty((3, len(samples)), np.float32)
-    _fit(samples.astype(np.float32), counts, lattice, fitted)
+def fit_compiled(samples, order, anchor=(), loud=1.0):
+    fitted, A = np.empty(order, np.float32), len(anchor)
+    counts = np.concatenate([np.ones(A), predictor.weights_of_samples(len(samples))])
+    lattice = np.empty((3, A + len(samples)), np.float32)
+    of_anchor = np.array(anchor, np.float32), np.float32(loud)
+    _fit(*of_anchor, samples.astype(np.float32), counts.astype(np.float32), lattice, fitted)
     return fitted[::-1]
 
 
@@ -148,6 +149,22 @@ def test_fits_in_float32_foretell_what_float64_does(way, shared_data):
         )
         # 1e-7 a rounding, a hundredfold by 64 stages that take 40 dB away.
         assert np.abs(found - exact).max() < 1e-3 * exact.std()
+
+
+# As many samples as an anchor has, one more than whole vectors, and fewer than taps.
+@pytest.mark.parametrize("count", [512, 513, N // 2])
+def test_compiled_fits_hear_an_anchor_as_the_reference_does(count, shared_data):
+    anchor = np.cos(0.3 * np.arange(count)) + 0.3 * np.cos(0.6 * np.arange(count))
+    for sound in recordings(shared_data):
+        samples = codes_of(sound)[:W]
+        alone = fit_exact(samples, N)
+        exact = predictor.fit(samples, N, 1.0, np, anchors=0.7 * anchor)
+        found, exact, alone = (
+            np.asarray(errors_of(each, samples))
+            for each in (fit_compiled(samples, N, anchor, 0.7), exact, alone)
+        )
+        assert np.abs(exact - alone).max() > 0.1 * alone.std()  # it is heard
+        assert np.abs(found - exact).max() < 1e-3 * exact.std()  # as above
 
 
 # --- all samples at once, and one after the other ---

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from wavegen.config import ACOUSTIC, Conditioner, Config, Model, Predictor, Training, Vocabulary
-from wavegen.model import anchor, network
+from wavegen.model import anchor, conditioner, network
 from wavegen.model.network import Inputs
 from wavegen_kernels import weights
 from wavegen_kernels.generate import api
@@ -306,3 +306,13 @@ def test_strays_are_what_was_expected_less_what_the_samples_are():
     assert not np.asarray(hidden.strays.strengths)[0, F - 32 // P + 1 :].any()
     beyond = ~np.asarray(anchor.heard(jnp.array(period)))
     assert not np.asarray(hidden.strays.strengths)[..., beyond].any()
+
+
+def test_a_clock_stays_at_the_ends_of_its_scales():
+    """Ages beyond 1,024 frames of 4 samples, periods beyond 8 octaves above 2 samples."""
+    clock = conditioner.Clock(4, 7, rngs=nnx.Rngs(0))
+    ages, periods = jnp.array([[4096.0, 1e5, 1e7]]), jnp.array([[512.0, 700.0, 5000.0]])
+    found = clock(periods, ages)
+    assert np.ptp(found, axis=-1).min() > 0.1
+    for other in (found[:, 1], found[:, 2]):
+        np.testing.assert_allclose(other, found[:, 0], atol=1e-2)  # log2(1 + x), not log2(x)

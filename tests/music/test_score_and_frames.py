@@ -139,3 +139,14 @@ def test_a_note_that_cannot_be_played_is_refused(wrong):
 
 def test_a_score_lasts_until_its_last_note_ends():
     assert Score((Note(0, 5, 60, 1), Note(1, 2, 61, 1))).duration_seconds == 5
+
+
+def test_notes_overlap_that_sound_together_for_longer_than_a_legato():
+    first, after = Note(0.0, 1.0, 60, 90), Note(0.98, 1.0, 62, 90)
+    assert not Score((after, first)).overlaps
+    assert not Score((first,)).overlaps
+    assert not Score().overlaps
+    assert Score((after, first, Note(1.5, 0.1, 64, 90))).overlaps
+    assert Score((first, Note(0.0, 1.0, 64, 90))).overlaps
+    # A short note within a long one hides nothing of what the long one reaches into.
+    assert Score((Note(0.0, 3.0, 60, 90), Note(2.97, 0.01, 61, 90), Note(2.9, 1, 62, 90))).overlaps

@@ -143,15 +143,20 @@ def test_a_trained_checkpoints_stepwise_logits_equal_its_teacher_forced_ones(tra
         before = now
 
 
-def test_the_predictor_hears_the_periods_of_the_notes_in_samples():
-    """At 1000 Hz and frames of 8 ms; training hears the same, see tests/data/test_batches.py."""
-    trained = make("periodic")
+def test_the_predictor_hears_periods_and_ages_of_the_notes_in_samples():
+    """At 1000 Hz and frames of 8 ms; training hears the same, see tests/data."""
     score = Score((Note(0.016, 0.01, 69, 90), Note(0.05, 9.0, 57, 90)))
-    request = dataclasses.replace(request_of(trained, batch=1), scores=(score,))
-    parts = requests.stretches(trained.config, request, cuts=True)
-    heard = np.concatenate([part.periods for part in parts], axis=1)
-    expected = [0] * 2 + [1000 / 440] * 4 + [1000 / 220] * (FRAMES - 6)
-    np.testing.assert_allclose(heard[0, :FRAMES], expected, rtol=1e-6)
+    periods = [0] * 2 + [1000 / 440] * 4 + [1000 / 220] * 64
+    ages = [0] * 2 + [0, 8, 16, 24] + [0] + list(range(6, 504, 8))  # the second one's from 50 ms on
+    for name in ("periodic", "steered"):
+        trained = make(name)
+        few = request_of(trained, batch=1)
+        request = dataclasses.replace(few, num_frames=70, scores=(score,))  # three blocks
+        parts = list(requests.stretches(trained.config, request, cuts=True))
+        heard = np.concatenate([part.periods for part in parts], axis=1)
+        np.testing.assert_allclose(heard[0, :70], periods, rtol=1e-6)
+    heard = np.concatenate([part.ages for part in parts], axis=1)
+    np.testing.assert_allclose(heard[0, :70], ages, atol=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

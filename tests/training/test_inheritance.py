@@ -160,7 +160,7 @@ def test_a_run_that_holds_a_training_begins_only_where_it_once_did(tmp_path, par
         begin_again(run, parent)
     (run / "environment.json").write_text(json.dumps({"begun_from": {"run": str(parent)}}))
     (checkpoint.folder(parent) / "000000040").rename(tmp_path / "away")  # it is needed no more
-    assert begin_again(run, parent) == ({}, None, ())
+    assert begin_again(run, parent) == inheritance.Beginning({})
 
 
 def test_a_run_without_checkpoints_cannot_be_begun_from(tmp_path):

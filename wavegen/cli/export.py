@@ -12,16 +12,29 @@ from wavegen.cli import options
 from wavegen.cli.console import Console, Json, Quiet, table
 from wavegen.errors import WavegenError
 
+UNSTATED = "not stated"
+
 
 def run(
     run: Annotated[Path, typer.Option(help="Folder that `wavegen train` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder of the instrument.")],
+    name: Annotated[
+        str | None, typer.Option(help="What it is called.", show_default="its folder's name")
+    ] = None,
     licence: Annotated[
-        str, typer.Option(help="Of the weights, which follows from what they learnt from.")
-    ] = "not stated",
+        str | None,
+        typer.Option(
+            help="Of the weights, which follows from what they learnt from.",
+            show_default="not stated",
+        ),
+    ] = None,
     temperature: Annotated[
-        float, typer.Option(help="That it sounds best at; used where none is asked for.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="That it sounds best at; used where none is asked for.",
+            show_default="1, or that of what it began from",
+        ),
+    ] = None,
     card: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="What people should read about it.")
     ] = None,
@@ -39,22 +52,33 @@ def run(
     console = Console(json, quiet)
     if out.exists() and not instrument.is_one(out):
         raise WavegenError(f"{out} is there already, and no instrument", "a new folder")
-    if card and not card.is_file():
-        raise WavegenError(f"there is no {card}", "a text file in Markdown")
-    if not 0 <= temperature <= 100:
+    if instrument.is_one(run):
+        raise WavegenError(f"{run} is an instrument already", "a run that `wavegen train` wrote")
+    if temperature is not None and not 0 <= temperature <= 100:
         raise WavegenError(f"--temperature {temperature}", "0 (always the likeliest) to 100")
+    words = _read(card) if card else None
     trained = checkpoints.load(run, checkpoint, console.warn)
-    trained = replace(trained, temperature=temperature)
+    if temperature is not None:
+        trained = replace(trained, temperature=temperature)
     about = checkpoints.about(run, trained.step)
     bits = about.bits_per_sample if about else None
-    facts = _facts(trained, bits)
-    words = card.read_text(encoding="utf-8") if card else _card(out.name, licence, facts)
-    papers = instrument.Papers(out.name, licence, words, bits)
+    name, facts = name or out.resolve().name, _facts(trained, bits)
+    words = words or _card(name, licence or UNSTATED, facts)
+    papers = instrument.Papers(name, licence or UNSTATED, words, bits)
     num_bytes = instrument.write(trained, papers, out)
     console.say(f"wrote {out}: {num_bytes / 1e6:.2f} MB")
-    if licence == "not stated":
+    if not licence:
         console.note("no --licence was given: nobody knows what may be done with it")
-    console.result({"instrument": str(out), "bytes": num_bytes, "licence": licence, **facts})
+    console.result({"instrument": str(out), "bytes": num_bytes, "licence": papers.licence, **facts})
+
+
+def _read(card: Path) -> str:
+    try:
+        return card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WavegenError(
+            f"--card {card} cannot be read: {error}", "a text file in Markdown, UTF-8"
+        ) from None
 
 
 def _facts(trained: Any, bits: float | None) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Say what something is: a run, an instrument, a corpus, a sound file or a config."""
+    if path is None and (config or figure):
+        raise typer.BadParameter("a corpus, with --config or --figure", param_hint="PATH")
     console, path = Console(json, quiet), options.found(path)
     planned = plan_of(config, samples_per_second)
     if figure:
@@ -51,7 +53,7 @@ def run(
     rows = [(name, _word(value)) for name, value in facts.items()]
     if planned:
         if facts["what"] != "corpus":
-            raise WavegenError(f"--config with {path}, a {facts['what']}", "--config with a corpus")
+            raise WavegenError(f"--config with {path}: {facts['what']}", "--config with a corpus")
         from wavegen.data import corpus
 
         facts["config"], more = planned(corpus.open(path))
@@ -79,8 +81,10 @@ def _check_figure(figure: Path, path: Path) -> None:
 
 
 def _facts(path: Path, console: Console) -> Facts:
+    from wavegen import instrument
+
     if path.is_dir():
-        if (path / "instrument.json").is_file():
+        if instrument.is_one(path):
             return _instrument(path)
         if (path / "checkpoints").is_dir() or (path / "config.toml").is_file():
             return _run(path, console)

@@ -34,14 +34,14 @@ def found(run: Path | None) -> Path:
     """The run that was named, or the instrument in the box."""
     from wavegen import instrument
 
-    return instrument.SHIPPED if run is None else run
+    return instrument.find(run)
 
 
 def named(run: Path) -> str:
     """What a file says of the run that made it: as it was given, or that it was none."""
     from wavegen import instrument
 
-    return "shipped" if run == instrument.SHIPPED else str(run)
+    return instrument.called(run)
 
 
 def given(context: typer.Context, but: Container[str] = ()) -> Iterator[str]:

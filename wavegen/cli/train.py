@@ -70,7 +70,7 @@ def run(
     Several processes train one network where each is given --coordinator, --num-processes and
     --process-id, or where SLURM, Open MPI, Kubernetes or a Cloud TPU started them.
     """
-    from wavegen import checkpoint
+    from wavegen import checkpoint, instrument
     from wavegen import config as configs
     from wavegen.cli import compiled, cost, weights_and_biases
     from wavegen.data import corpus
@@ -83,7 +83,9 @@ def run(
         weights_and_biases.module()  # said before anything is begun
     overrides = [*(set_ or []), *([f"training.steps={steps}"] if steps else [])]
     resolved = configs.load(config, overrides)
-    init_from = init_from or _parent(resolved)
+    begun = run is not None and checkpoint.steps(run)  # it needs what it began from no more
+    parent = init_from or (None if begun else resolved.training.init_from or None)
+    init_from = None if parent is None else instrument.find(parent)
     if plan:
         cost.tell(resolved, corpus.open(data), run, console)
     if smoke_test:
@@ -106,14 +108,6 @@ def run(
     console.result({"run": str(run), **outcome._asdict()})
     if outcome.interrupted:
         raise typer.Exit(128 + outcome.signal)
-
-
-def _parent(config: Config) -> Path | None:
-    """What a config says that a run begins from."""
-    from wavegen import instrument
-
-    name = config.training.init_from
-    return instrument.SHIPPED if name == "shipped" else Path(name) if name else None
 
 
 def fit(

@@ -177,6 +177,11 @@ def _song(trained: Trained, wishes: Wishes, console: Console) -> Score | None:
             f"{foreign} of {len(score.notes)} notes of {wishes.midi} have pitches that the model "
             f"did not learn ({_range(trained)})"
         )
+    if trained.config.model.predictor.periods_of == "notes" and score.overlaps:
+        console.warn(
+            f"{wishes.midi} has notes that sound together, and this model follows one at a time: "
+            "`wavegen play` makes each by itself"
+        )
     return score
 
 

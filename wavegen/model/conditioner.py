@@ -98,6 +98,7 @@ class Clock(nnx.Module):
     """Age and period of the note that began last: [B, F] each, in samples, to [B, F, channels].
 
     Both on scales of logarithms: the first hundredth of a second matters as much as the third.
+    What lies beyond the end of a scale is as at its end.
     """
 
     def __init__(self, hop_length: int, channels: int, *, rngs: nnx.Rngs) -> None:
@@ -108,7 +109,7 @@ class Clock(nnx.Module):
         """The embedding of each frame; before the first note the bias alone."""
         age = jnp.log2(1 + ages / self.hop_length) / math.log2(1 + LONGEST_FRAMES)
         octave = jnp.log2(jnp.maximum(periods, 2) / 2) / OCTAVES
-        places = (BUMPS - 1) * jnp.stack([age, octave], axis=-1)[..., None]
+        places = jnp.clip(jnp.stack([age, octave], axis=-1), 0, 1)[..., None] * (BUMPS - 1)
         bumps = jnp.exp(-0.5 * (places - along(np.arange(BUMPS, dtype=np.float32), places)) ** 2)
         bumps = jnp.where((periods > 0)[..., None, None], bumps, 0.0)
         return 2 * self.project(bumps.reshape(*periods.shape, 2 * BUMPS))  # of unit variance

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, replace
 
 from wavegen.errors import WavegenError
+
+LEGATO_SECONDS = 0.05  # that a note may reach into the next one
 
 
 @dataclass(frozen=True, slots=True)  # a data set has millions
@@ -40,8 +43,8 @@ class Note:
 
 def pitch_of(text: str) -> int:
     """The MIDI pitch that a number or a name says: 60, C4, c#4, Bb-1; C4 is 60."""
-    if re.fullmatch(r"[0-9]{1,3}", text.strip()):
-        return int(text)
+    if whole := re.fullmatch(r"([0-9]{1,3})(\.0*)?", text.strip()):  # 60.0: of a spreadsheet
+        return int(whole[1])
     found = re.fullmatch(r"([A-Ga-g])(#|b|♯|♭)?(-?[0-9])", text.strip())
     if not found:
         raise WavegenError(f"'{text}' is no pitch", "a MIDI pitch or a name, such as 60 or C4")
@@ -61,6 +64,16 @@ class Score:
     def duration_seconds(self) -> float:
         """From 0 to the end of the last note."""
         return max((note.end_seconds for note in self.notes), default=0.0)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether notes sound together, for longer than a legato has them."""
+        notes = sorted(self.notes, key=lambda note: note.onset_seconds)
+        ends = itertools.accumulate((note.end_seconds for note in notes), max)
+        return any(
+            end - note.onset_seconds > LEGATO_SECONDS
+            for end, note in zip(ends, notes[1:], strict=False)
+        )
 
     def later(self, seconds: float) -> Score:
         """The same notes, each so much later."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavegen import checkpoint
+from wavegen import checkpoint, instrument
 from wavegen import config as configs
 from wavegen.config import Config, Vocabulary
 from wavegen.errors import WavegenError
@@ -26,6 +26,7 @@ class Beginning(NamedTuple):
     params: Params
     parent: dict[str, Any] | None = None  # "run" and "step" that they are of; None: drawn
     notes: tuple[str, ...] = ()  # what there is to say of it
+    temperature: float = 1.0  # that what it begins with sounds best at
 
 
 def begin(
@@ -37,7 +38,7 @@ def begin(
     """
     if parent is None:
         return Beginning(params)
-    name = str(parent.resolve())
+    name = instrument.called(parent.resolve())
     if checkpoint.steps(run):
         before = folder.begun_from(run)
         if before != name:
@@ -55,13 +56,14 @@ def begin(
     trained = checkpoint.load(parent, again, notes.append)
     _refuse_other_shapes(parent, trained, config, vocabulary)
     params, new = inherit(trained, config, vocabulary, params)
-    notes.append(f"begins with what {parent} had learnt by step {trained.step}")
+    notes.append(f"begins with what {instrument.called(parent)} had learnt by step {trained.step}")
     for label, values in new.items():
         of = len(vocabulary.labels[label])
         known = trained.config.conditioner.labels
         where = "the mean of those known" if label in known else "random"
         notes.append(f"{label}: {len(values)} of {of} values begin at {where}: {_few(values)}")
-    return Beginning(params, {"run": name, "step": trained.step}, tuple(notes))
+    told = {"run": name, "step": trained.step}
+    return Beginning(params, told, tuple(notes), trained.temperature)
 
 
 def inherit(
@@ -110,11 +112,12 @@ def _refuse_other_shapes(
     if any(name in before and before.index(name) != i for i, name in enumerate(now)):
         keys = keys or [f"conditioner.labels: {list(before)} -> {list(now)}"]
     if keys:
+        told_in = instrument.ABOUT if instrument.is_one(parent) else folder.CONFIG
         raise WavegenError(
             "\n    ".join([f"what {parent} has learnt does not fit, because of", *keys])
             + "\n    ".join(["\n  parameters that differ:", *_some(other)] if other else []),
             "a model and conditioner of the same shapes",
-            f"give these keys the values that they have in {parent / 'config.toml'}",
+            f"give these keys the values that they have in {parent / told_in}",
         )
 
 

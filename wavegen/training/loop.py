@@ -81,9 +81,9 @@ def train(
     corpus = replace(corpus, vocabulary=heard)
     source = Source(str(corpus.path), corpus.digest)
     sound = hearing.measure(corpus.splits["train"], corpus.sample_rate)
-    about = About(config, heard, source, heard=sound)
     graphdef, params = network.create(config, heard, config.training.seed)
     begun = inheritance.begin(run, init_from, config, heard, params)
+    about = About(config, heard, source, heard=sound, temperature=begun.temperature)
     with folder.held(run):
         state = initial_state(config, begun.params)
         if devices.is_first():
@@ -114,9 +114,12 @@ def train(
 
 
 def _going_on(about: About, run: Path, step: int) -> About:
-    """The same, with what the validation before the checkpoint of that step found, if any."""
+    """The same, with what the checkpoint of that step says besides, if there is one."""
     before = checkpoint.about(run, step) if step else None
-    if about.heard is None or before is None or before.heard is None:
+    if before is None:
+        return about
+    about = about._replace(temperature=before.temperature)
+    if about.heard is None or before.heard is None:
         return about
     return about._replace(heard=replace(about.heard, nats=before.heard.nats))
 

@@ -17,10 +17,11 @@ from wavegen.errors import WavegenError
 from wavegen.training import optimizer
 from wavegen.training.step import TrainState
 
-# Of [training]: what is shown and kept, how long it goes on, and how a step finds room in
-# memory (which may change its rounding). All else decides what is learnt, or what validations
-# are compared by; of `steps` the cosine schedule is told of where it changes.
+# Of [training]: what it began from, what is shown and kept, how long it goes on, and how a step
+# finds room in memory (which may change its rounding). All else decides what is learnt, or what
+# validations are compared by; of `steps` the cosine schedule is told of where it changes.
 FREE = (
+    "init_from",
     "steps",
     "patience",
     "microbatches",

@@ -45,17 +45,17 @@ def fit(anchor, loud, samples, counts, damping, lattice, fitted):
     weights = rows(counts.reshape(1, A + W))[0]
     for m in range(N):
         # Row 1 is one sample late from the beginning, and never moved.
-        after, pairs, first = 4 * (m + 1), W - m - 1, 4 * A
+        after, pairs, first, others = 4 * (m + 1), W - m - 1, 4 * A, max(A - m - 1, 0)
         cross, both = agreement(
             ahead + first + after, behind + first, weights + first + after, pairs
         )
         if A:
-            more = agreement(ahead + after, behind, weights + after, A - m - 1)
+            more = agreement(ahead + after, behind, weights + after, others)
             cross, both = cross + more[0], both + more[1]
         k = np.float32(2) * cross / (both + least)
         reflect(ahead + first + after, behind + first, k, pairs)
         if A:
-            reflect(ahead + after, behind, k, A - m - 1)
+            reflect(ahead + after, behind, k, others)
         for i in range(m):
             spare[i] = fitted[N - 1 - i] - k * fitted[N - m + i]
         for i in range(m):

@@ -58,7 +58,7 @@ def test_shipped_configs_are_captioned_in_samples_and_ms(name):
     assert f"{found.model.dilation_cycles} cycle" in caption
     assert f"{max(found.model.dilations):,}; {found.model.kernel_size} taps" in caption
     assert ("linear predictor" in caption) == bool(
-        found.model.predictor.order and not found.model.predictor.periods_of
+        found.model.predictor.order and not found.model.predictor.is_periodic
     )
 
 

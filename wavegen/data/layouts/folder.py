@@ -41,10 +41,11 @@ def find(source: Path, exclude: tuple[Path, ...] = ()) -> Found:
     without the files' endings; each other column is a label) and from a .json of the
     file's name beside it (one object of texts and numbers); notes from a .mid or .midi
     beside it. A recording of one note needs none: a label `pitch` (60 or C4) says that it is one,
-    `velocity` (100) how hard it was struck, `hold_seconds` (all of it) how long. Where these are
-    broken the recording is dropped, never kept without them. Where `source` has a folder train
-    and another named as a split, these are the splits. Names are paths below `source`. Links are
-    followed, each folder is entered once, and the folders in `exclude` never.
+    which begins where the file does, `velocity` (100) how hard it was struck, `hold_seconds` (all
+    of it) how long. Where these are broken the recording is dropped, never kept without them.
+    Where `source` has a folder train and another named as a split, these are the splits. Names
+    are paths below `source`. Links are followed, each folder is entered once, and the folders in
+    `exclude` never.
     """
     if source.is_file():
         yield attempt(source.name, source.parent, lambda: _recording(source, source.name, {}))
@@ -99,6 +100,7 @@ def _recording(
         notes = midi.read(score).notes if score else ()
     else:
         notes = (_one_note(path, note),)
+    if "pitch" in note:
         labels = {key: value for key, value in labels.items() if key not in note}
     return Recording(
         name=name,
@@ -112,15 +114,17 @@ def _recording(
 
 def _one_note(path: Path, said: dict[str, str]) -> Note:
     """The note that a whole recording is of, from its labels."""
+    whole = files.info(path).duration_seconds
     try:
-        hold = float(said["hold_seconds"]) if "hold_seconds" in said else None
-        velocity = int(said.get("velocity", "100"))
+        hold = float(said.get("hold_seconds", whole))
+        velocity = float(said.get("velocity", 100))
     except ValueError:
+        hold = velocity = math.nan
+    if not (hold > 0 and velocity.is_integer()):
         raise WavegenError(
-            f"{path} has {said}", "velocity as a whole number and hold_seconds as a number"
-        ) from None
-    hold = files.info(path).duration_seconds if hold is None else hold
-    return Note(0.0, hold, pitch_of(said["pitch"]), velocity)
+            f"{path} has {said}", "velocity as a whole number and hold_seconds above 0"
+        )
+    return Note(0.0, min(hold, whole), pitch_of(said["pitch"]), int(velocity))
 
 
 def _table(path: Path) -> dict[str, dict[str, str]]:

@@ -151,7 +151,7 @@ def _caption(config: Config) -> str:
         f"{_ms(model.receptive_field, rate)} at {rate:,} Hz\n"
         f"{cycles} of dilations {cycle}; {model.kernel_size} taps each"
     )
-    if model.predictor.order and not model.predictor.periods_of:
+    if model.predictor.order and not model.predictor.is_periodic:
         window = model.predictor.window
         told += f"\nits linear predictor hears {window:,} samples, {_ms(window, rate)}"
     return told
