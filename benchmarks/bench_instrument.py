@@ -90,7 +90,7 @@ def _played(trained: Trained, num: int, draws: Draws) -> dict[str, dict[str, flo
     begin = time.monotonic()
     for first in range(0, num, BATCH):
         for (value, note), row in zip(
-            asked[first : first + BATCH], _measured(trained, asked, first, draws), strict=True
+            asked[first : first + BATCH], measured(trained, asked, first, draws), strict=True
         ):
             rows[value].append(row)
             rows["all"].append(row)
@@ -103,7 +103,7 @@ def _played(trained: Trained, num: int, draws: Draws) -> dict[str, dict[str, flo
     return {name: _summed(each) for name, each in sorted(rows.items())}
 
 
-def _measured(
+def measured(
     trained: Trained, asked: list[tuple[str, Note]], first: int, draws: Draws
 ) -> list[dict[str, Any]]:
     """Some of the notes, made side by side."""
@@ -126,7 +126,7 @@ def _measured(
 def _judged(trained: Trained, note: Note, sound: np.ndarray) -> dict[str, Any]:
     audio, held = trained.config.audio, note.duration_seconds
     rate = audio.sample_rate
-    cents = _number(pitch.of_note(sound, rate, note.pitch, 0.0, held)["pitch_cents"])
+    cents = number(pitch.of_note(sound, rate, note.pitch, 0.0, held)["pitch_cents"])
     sounding = health.sounding(Score((note,)))
     watch = health.Watch(rate, audio.n_codes, trained.heard, sounding)
     watch.add(sound)
@@ -136,7 +136,7 @@ def _judged(trained: Trained, note: Note, sound: np.ndarray) -> dict[str, Any]:
         wrong.append(f"{cents:+.0f} cents")
     return {
         "cents": cents,
-        "late_ms": _number(onsets.of_note(sound, rate, 0.0)),
+        "late_ms": number(onsets.of_note(sound, rate, 0.0)),
         "collapsed": bool(watch.troubles),
         "wrong": "; ".join(wrong),
     }
@@ -170,21 +170,21 @@ def _near(trained: Trained, split: Split, each: int, draws: Draws) -> dict[str, 
             renditions.make(trained, split, items, 4.0, draws, chosen.backend, chosen.precision)
         )
         late[value] = [
-            [_number(onsets.of_note(sound, rate, 0.0)) for sound in (one.real, one.generated)]
+            [number(onsets.of_note(sound, rate, 0.0)) for sound in (one.real, one.generated)]
             for one in sounds
         ]
-        real[value] = np.concatenate([_frames(one.real, rate) for one in sounds])
-        made[value] = np.concatenate([_frames(one.generated, rate) for one in sounds])
+        real[value] = np.concatenate([frames(one.real, rate) for one in sounds])
+        made[value] = np.concatenate([frames(one.generated, rate) for one in sounds])
     found = {}
     for value, own in real.items():
         others = {
-            name: _number(frechet.distance(own, other))
+            name: number(frechet.distance(own, other))
             for name, other in real.items()
             if name != value
         }
         nearest = min(others, key=lambda name: others[name])
         found[value] = {
-            "own": _number(frechet.distance(own, made[value])),
+            "own": number(frechet.distance(own, made[value])),
             "nearest": nearest,
             "other": others[nearest],
             "late_ms": dict(zip(("real", "made"), np.nanmedian(late[value], axis=0), strict=True)),
@@ -192,11 +192,11 @@ def _near(trained: Trained, split: Split, each: int, draws: Draws) -> dict[str, 
     return found
 
 
-def _frames(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+def frames(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     return features.mfcc(features.log_mel(sound, sample_rate))
 
 
-def _number(measure: Measure) -> float:
+def number(measure: Measure) -> float:
     return float("nan") if isinstance(measure, NotApplicable) else measure
 
 

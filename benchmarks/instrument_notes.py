@@ -4,7 +4,9 @@
     wavegen prepare OUT --sample-rate 8000 --pitch 36-96 --out corpora/instrument
 
 NOTES holds examples.json and audio/*.wav, with the instruments that NAMES names, of the sources
-that wavegen/shipped/README.md lists. OUT links to the sounds and gives the instruments plain names.
+that wavegen/shipped/README.md lists. OUT links to the sounds, gives the instruments plain names,
+and says velocity 127 of those whose layers sound alike, or of which there is one: training plays
+notes more softly, never harder, and a velocity beyond all that it heard has no sound.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ NAMES = {
     "string_acoustic_000": "string_contrabass",
     "bass_acoustic_000": "pizzicato_bass",
 }
+LAYERED = {"saxophone"}  # of which the softer layer sounds softer
+LOUDEST = 127
 
 
 def pick(notes: Path, out: Path) -> int:
@@ -31,7 +35,9 @@ def pick(notes: Path, out: Path) -> int:
     picked = {}
     for name, facts in told.items():
         if facts["instrument_str"] in NAMES:
-            picked[name] = facts | {"instrument_str": NAMES[facts["instrument_str"]]}
+            plain = NAMES[facts["instrument_str"]]
+            velocity = facts["velocity"] if plain in LAYERED else LOUDEST
+            picked[name] = facts | {"instrument_str": plain, "velocity": velocity}
             sound = (notes / "audio" / f"{name}.wav").resolve()
             (out / "audio" / f"{name}.wav").symlink_to(sound)
     (out / "examples.json").write_text(json.dumps(picked), encoding="utf-8")

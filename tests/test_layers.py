@@ -23,7 +23,8 @@ ROOMS = {  # room: what it may import besides itself; "*" is everything
         "wavegen.instrument", "wavegen.model", "wavegen.heard", "wavegen.config", "wavegen.errors",
     },
     "wavegen.training": {
-        "wavegen.data", "wavegen.model", "wavegen.checkpoint", "wavegen.config", "wavegen.errors",
+        "wavegen.data", "wavegen.model", "wavegen.instrument", "wavegen.checkpoint",
+        "wavegen.config", "wavegen.errors",
     },
     # Beyond the design's table: sound is decoded and measured where it is mixed.
     "wavegen.sampling": {

@@ -89,7 +89,7 @@ TINY = (
         1,
         n_codes=64,
         order=5,
-        window=64,
+        window=256,
         refit=4,
         steered=True,
         tags=("tiny",),
@@ -104,6 +104,7 @@ CASES = {
         Case("foretold", 64, 256, 256, 10, 2, order=128, window=1024, refit=64, tags=("bench",)),
         Case(
             *("steered", 32, 128, 256, 10, 1),
+            n_codes=1024,
             order=128,
             window=2048,
             refit=64,

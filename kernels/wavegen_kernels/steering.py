@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 Array = Any  # a numpy array or a jax array
 
 QUIETEST = math.log(1e-7)  # of the mean square: nothing is fainter
-AS_LOUD = math.log(10) * 1 / 10  # a level may be so far off: 1 dB of the mean square
-FARTHEST = math.log(10) * 36 / 10  # the more it is off the faster it returns, up to 36 dB
+AS_LOUD = math.log(10) * 3 / 10  # a level may be so far off: 3 dB of the mean square
+FARTHEST = math.log(10) * 12 / 10  # the more it is off the faster it returns, up to 12 dB
+LEVEL_SHARE = 16  # of the window: a level is the mean of its last sixteenth
 AS_NOISY = 2.0  # times the error level expected, or a half of it, at most
 
 
@@ -45,7 +46,7 @@ def along(row: Array, x: Array) -> Array:
 
 def level_samples(window: int) -> int:
     """Of the window, the last samples that a level is the mean of."""
-    return max(1, window // 4)
+    return max(1, window // LEVEL_SHARE)
 
 
 def level(heard: Array, xp: ModuleType) -> Array:  # [..., W] -> [...]
@@ -57,7 +58,7 @@ def level(heard: Array, xp: ModuleType) -> Array:  # [..., W] -> [...]
 def growth(heard: Array, asked: Array, xp: ModuleType) -> Array:  # [..., W], [...] -> [...]
     """What a sample should be multiplied with for each sample that passes, as a logarithm.
 
-    It takes the level to within 1 dB of what is asked for, in about the time that it is the
+    It takes the level to within 3 dB of what is asked for, in about the time that it is the
     mean of.
     """
     off = asked - level(heard, xp)

@@ -267,10 +267,10 @@ def test_the_past_enters_at_zero_and_what_is_asked_for_at_full_scale(name):
 def test_strays_are_what_was_expected_less_what_the_samples_are():
     """A tone of 20 dB below full scale that begins with the sixth frame."""
     model = dataclasses.replace(
-        SMALL, hop_length=8, predictor=Predictor(order=4, window=64, refit=8, steered=True)
+        SMALL, hop_length=8, predictor=Predictor(order=4, window=256, refit=8, steered=True)
     )
     config, net = make(model, CONDITIONERS["notes"])
-    P, F, X, period = 8, 20, 5, 16.0
+    P, F, X, period = 8, 40, 5, 16.0
     inputs = inputs_of(config, batch=1, frames=F)
     tone = 0.1 * np.sin(2 * np.pi * np.arange(F * P) / period) * (np.arange(F * P) >= X * P)
     amplitudes = weights.amplitudes(net.wavenet.n_codes)
@@ -285,9 +285,9 @@ def test_strays_are_what_was_expected_less_what_the_samples_are():
     hidden, _ = net.hidden(inputs, state, X)
     assert hidden.strays is not None
     found = jax.tree.map(lambda a, b: np.asarray(a[:, -b.shape[1] :] - b), expected, hidden.strays)
-    sound = np.concatenate([np.full(64, amplitudes[net.silence]), amplitudes[codes[0]]])
+    sound = np.concatenate([np.full(256, amplitudes[net.silence]), amplitudes[codes[0]]])
     for f in range(F):
-        before = sound[: 64 + f * P][-16:]
+        before = sound[: 256 + f * P][-16:]
         level = np.log(np.mean(before**2) + 1e-7)
         assert found.levels[0, f] == pytest.approx(level, abs=1e-3)
     assert found.levels[0, -1] == pytest.approx(np.log(0.1**2 / 2), abs=0.3)  # 16 samples of it
@@ -299,11 +299,11 @@ def test_strays_are_what_was_expected_less_what_the_samples_are():
     )  # fmt: skip
     noises = np.log(errors).reshape(-1, P).mean(axis=1)
     np.testing.assert_allclose(found.noises[0], noises, atol=1e-3)
-    # A sine has one harmonic, of all of its power; the first band is it. Told from 32 samples on.
-    told = range(X, F - 32 // P + 1)
+    # A sine has one harmonic, of all of its power; the first band is it. Told from 128 samples.
+    told = range(X, F - 128 // P + 1)
     assert all(found.strengths[0, f, 0] == pytest.approx(0.0, abs=0.05) for f in told)
     assert all(found.strengths[0, f, 1] < -3 for f in told)
-    assert not np.asarray(hidden.strays.strengths)[0, F - 32 // P + 1 :].any()
+    assert not np.asarray(hidden.strays.strengths)[0, F - 128 // P + 1 :].any()
     beyond = ~np.asarray(anchor.heard(jnp.array(period)))
     assert not np.asarray(hidden.strays.strengths)[..., beyond].any()
 

@@ -26,6 +26,9 @@ HIGHEST = 0.49  # of the sample rate: what is higher is left out, with its band
 
 # An anchor counts as much as so many samples at its level do; the past, as half its window.
 COUNTS = 3000.0
+# What a fit hears and what is drawn has noise, of which faint harmonics get as much as strong ones:
+# so the anchor's are that much further apart, in dB, than those that shall come out.
+CONTRAST = 1.15
 FAINTEST = 1e-6  # of all of a tone's power: a harmonic that is fainter is none
 
 
@@ -59,7 +62,7 @@ def sounds(
 
     Read from WAVES along a straight line between two samples.
     """
-    powers = jnp.where(heard(periods), jnp.exp(strengths), 0.0)
+    powers = jnp.where(heard(periods), jnp.exp(CONTRAST * strengths), 0.0)
     whole = powers @ WIDTHS
     scale = COUNTS / count / jnp.maximum(whole, 1e-30)
     period = jnp.sqrt(powers * scale[..., None]) @ WAVES  # [..., M]
