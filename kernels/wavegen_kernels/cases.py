@@ -36,7 +36,6 @@ class Case:
     refit: int = 0
     periodic: bool = False  # the predictor
     steered: bool = False
-    tags: tuple[str, ...] = ()
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -62,56 +61,24 @@ class Case:
 
 
 TINY = (
-    Case("tiny_one_layer", 8, 8, 8, 1, 1, n_codes=64, tags=("tiny",)),
-    Case("tiny_odd", 5, 12, 7, 3, 1, n_codes=64, tags=("tiny",)),
-    Case("tiny_three_taps", 12, 10, 16, 3, 2, kernel_size=3, n_codes=64, tags=("tiny",)),
-    Case("tiny_cycles", 8, 16, 12, 2, 3, tags=("tiny",)),
-    Case("tiny_foretold", 8, 12, 7, 3, 1, n_codes=64, order=5, window=24, refit=4, tags=("tiny",)),
-    Case(
-        "tiny_periodic",
-        8,
-        12,
-        7,
-        3,
-        1,
-        n_codes=64,
-        order=6,
-        window=24,
-        periodic=True,
-        tags=("tiny",),
-    ),
-    Case(
-        "tiny_steered",
-        8,
-        12,
-        7,
-        3,
-        1,
-        n_codes=64,
-        order=5,
-        window=256,
-        refit=4,
-        steered=True,
-        tags=("tiny",),
-    ),
+    Case("tiny_one_layer", 8, 8, 8, 1, 1, n_codes=64),
+    Case("tiny_odd", 5, 12, 7, 3, 1, n_codes=64),
+    Case("tiny_three_taps", 12, 10, 16, 3, 2, kernel_size=3, n_codes=64),
+    Case("tiny_cycles", 8, 16, 12, 2, 3),
+    Case("tiny_foretold", 8, 12, 7, 3, 1, n_codes=64, order=5, window=24, refit=4),
+    Case("tiny_periodic", 8, 12, 7, 3, 1, n_codes=64, order=6, window=24, periodic=True),
+    Case("tiny_steered", 8, 12, 7, 3, 1, n_codes=64, order=5, window=256, refit=4, steered=True),
 )
 CASES = {
     case.name: case
     for case in (
         *TINY,
-        Case("small", 32, 128, 256, 10, 2, tags=("bench",)),
-        Case("reference", 64, 256, 256, 10, 2, tags=("bench",)),
-        Case("foretold", 64, 256, 256, 10, 2, order=128, window=1024, refit=64, tags=("bench",)),
-        Case(
-            *("steered", 32, 128, 256, 10, 1),
-            n_codes=1024,
-            order=128,
-            window=2048,
-            refit=64,
-            steered=True,
-            tags=("bench",),
-        ),
-        Case("big", 128, 256, 256, 10, 3, tags=("bench",)),
+        Case("small", 32, 128, 256, 10, 2),
+        Case("reference", 64, 256, 256, 10, 2),
+        Case("foretold", 64, 256, 256, 10, 2, order=128, window=1024, refit=64),
+        # That of the instrument in wavegen's box.
+        Case("steered", 32, 128, 256, 10, 1, 2, 1024, 128, 2048, 64, steered=True),
+        Case("big", 128, 256, 256, 10, 3),
     )
 }
 
