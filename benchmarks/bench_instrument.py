@@ -46,6 +46,7 @@ from wavegen_kernels.bench import record as records  # noqa: E402
 LABEL = "instrument"
 LOWEST_VELOCITY, SHORTEST, LONGEST, AFTER = 30, 0.4, 3.0, 0.5  # seconds held, and released
 WITHIN_CENTS, WITHIN_MS = 50.0, 30.0
+SIDES = ("real", "made")
 BATCH = 50
 
 
@@ -62,6 +63,8 @@ def main() -> None:
         print(f"{label:20}{each['own']:10.0f} to its recordings; nearest to these: ", end="")
         print(f"{each['nearest']}, {each['other']:.0f}; attack after ", end="")
         print(f"{each['late_ms']['made']:.0f} ms, theirs after {each['late_ms']['real']:.0f} ms")
+        made, real = (each["on_time"][side] for side in ("made", "real"))
+        print(f"{'':20}{made:10.0%} begin within {WITHIN_MS:.0f} ms, of theirs {real:.0%}")
     record = {
         **records.origin(),
         "run": options.run.name, "step": trained.step, **draws.story(),
@@ -148,7 +151,7 @@ def _summed(rows: list[dict[str, Any]]) -> dict[str, float]:
         "notes": len(rows),
         "in_tune": float((cents <= WITHIN_CENTS).mean()),
         "cents": float(np.nanmedian(cents)),
-        "on_time": float((late <= WITHIN_MS).mean()),
+        "on_time": float(_on_time(late).mean()),
         "late_ms": float(np.nanmedian(late)),
         "collapsed": sum(row["collapsed"] for row in rows),
     }
@@ -187,9 +190,14 @@ def _near(trained: Trained, split: Split, each: int, draws: Draws) -> dict[str, 
             "own": number(frechet.distance(own, made[value])),
             "nearest": nearest,
             "other": others[nearest],
-            "late_ms": dict(zip(("real", "made"), np.nanmedian(late[value], axis=0), strict=True)),
+            "late_ms": dict(zip(SIDES, np.nanmedian(late[value], axis=0), strict=True)),
+            "on_time": dict(zip(SIDES, _on_time(late[value]).mean(axis=0), strict=True)),
         }
     return found
+
+
+def _on_time(late_ms: Any) -> np.ndarray:  # numbers -> bools
+    return np.abs(late_ms) <= WITHIN_MS
 
 
 def frames(sound: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -12,8 +12,12 @@ RNG = np.random.default_rng(0)
 STRENGTHS = jnp.asarray(RNG.uniform(-9, 0, (4, anchor.BANDS)), jnp.float32)
 
 
-def sounds(periods=PERIODS, count=COUNT):
-    return np.asarray(anchor.sounds(periods, STRENGTHS[: len(periods)], count))
+NONE = -20.0  # a noise of e^-20 of the level, and so no noise
+
+
+def sounds(periods=PERIODS, count=COUNT, noise=NONE):
+    noises = jnp.full(periods.shape, noise)
+    return np.asarray(anchor.sounds(periods, STRENGTHS[: len(periods)], noises, count))
 
 
 def test_an_anchor_sounds_at_the_harmonics_of_its_period_and_nowhere_else():
@@ -43,9 +47,21 @@ def test_strengths_are_found_again_in_an_anchor_further_apart():
         np.testing.assert_allclose(row[there], shares[there], atol=0.15)
 
 
+@pytest.mark.parametrize("noise", [-1.0, -0.5, 0.0, 3.0])
+def test_an_anchor_is_the_noisier_the_more_noise_is_expected_and_at_every_frequency(noise):
+    added = sounds(noise=noise) - sounds()
+    found = (added**2).sum(axis=1) / anchor.COUNTS
+    expected = np.exp(2 * anchor.NOISE_POWER * min(noise, 0))  # never louder than the tone
+    # The rising tone ends and begins with a whole number of samples, not of periods.
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+    spectrum = np.abs(np.fft.rfft(added, axis=1)) ** 2
+    parts = spectrum[:, 1:].reshape(len(added), 16, -1).mean(axis=-1)
+    np.testing.assert_allclose(parts, parts.mean(axis=1, keepdims=True).repeat(16, 1), rtol=0.1)
+
+
 def test_no_note_no_anchor_and_no_harmonic_beyond_half_the_rate():
     periods = jnp.array([0.0, 2.1, 4.2])
-    made = sounds(periods)
+    made = sounds(periods, noise=0.0)
     np.testing.assert_array_equal(made[0], 0)
     assert np.asarray(anchor.heard(periods)).sum(axis=1).tolist() == [0, 1, 2]
     assert np.isfinite(made).all()

@@ -316,3 +316,12 @@ def test_a_clock_stays_at_the_ends_of_its_scales():
     assert np.ptp(found, axis=-1).min() > 0.1
     for other in (found[:, 1], found[:, 2]):
         np.testing.assert_allclose(other, found[:, 0], atol=1e-2)  # log2(1 + x), not log2(x)
+
+
+def test_a_clock_tells_how_long_a_frame_waits_for_its_note():
+    """The later in its first frame a note begins, the less is heard of its age."""
+    clock = conditioner.Clock(64, 7, rngs=nnx.Rngs(0))
+    found = np.asarray(clock(jnp.full((1, 5), 40.0), jnp.array([[-63.0, -32.0, 0.0, 1.0, 64.0]])))
+    steps = np.abs(np.diff(found[0], axis=0)).max(axis=-1)
+    assert min(steps[0], steps[1], steps[3]) > 0.05
+    assert steps[2] < 0.3 * steps[3]  # no jump at 0

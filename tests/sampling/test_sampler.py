@@ -147,7 +147,7 @@ def test_the_predictor_hears_periods_and_ages_of_the_notes_in_samples():
     """At 1000 Hz and frames of 8 ms; training hears the same, see tests/data."""
     score = Score((Note(0.016, 0.01, 69, 90), Note(0.05, 9.0, 57, 90)))
     periods = [0] * 2 + [1000 / 440] * 4 + [1000 / 220] * 64
-    ages = [0] * 2 + [0, 8, 16, 24] + [0] + list(range(6, 504, 8))  # the second one's from 50 ms on
+    ages = [0] * 2 + [0, 8, 16, 24] + list(range(-2, 504, 8))  # the second one's from 50 ms on
     for name in ("periodic", "steered"):
         trained = make(name)
         few = request_of(trained, batch=1)

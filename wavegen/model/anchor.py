@@ -29,6 +29,10 @@ COUNTS = 3000.0
 # What a fit hears and what is drawn has noise, of which faint harmonics get as much as strong ones:
 # so the anchor's are that much further apart, in dB, than those that shall come out.
 CONTRAST = 1.15
+# A fit to a bare tone has poles as narrow for its faint harmonics as for the strong ones, and noise
+# as loud as the tone then drives all of them alike: a plucked string whistles. The anchor's noise
+# is to its tone as this power of what is expected, and so drowns what is faint while it is loud.
+NOISE_POWER = 2.0
 FAINTEST = 1e-6  # of all of a tone's power: a harmonic that is fainter is none
 
 
@@ -46,6 +50,16 @@ WAVES = _waves().astype(np.float32)
 WIDTHS = np.diff(FIRSTS).astype(np.float32)  # [K] harmonics in each band
 
 
+def _sweep(count: int) -> np.ndarray:  # [A]
+    """Stands for noise of a mean square of 1: a tone that rises from 0 to half the rate.
+
+    It is as loud at every frequency. Of noise, a fit to so few samples takes every chance peak
+    for a resonance.
+    """
+    samples = np.arange(count)
+    return (math.sqrt(2) * np.cos(math.pi * samples**2 / (2 * count))).astype(np.float32)
+
+
 def heard(periods: Array) -> Array:  # [...] -> [..., K] bool
     """Which bands a tone of that period has: all whose harmonics are below half the rate."""
     lasts = np.array(FIRSTS[1:], np.float32) - 1
@@ -56,12 +70,20 @@ def heard(periods: Array) -> Array:  # [...] -> [..., K] bool
 def sounds(
     periods: Array,  # [...] samples; 0: nothing is asked for
     strengths: Array,  # [..., K]: logarithms of the power of one harmonic, to a common factor
+    noises: Array,  # [...]: logarithms of the error level expected over the level expected
     count: int,  # A
 ) -> Array:  # [..., A]
     """An anchor: so many samples of the tone, of the energy of COUNTS samples at full scale.
 
-    Read from WAVES along a straight line between two samples.
+    Read from WAVES along a straight line between two samples. Where noise of the tone's level is
+    expected, as when a string is plucked, there is as much besides; where less, far less.
     """
+    noise = jnp.exp(NOISE_POWER * jnp.minimum(noises, 0.0)) * math.sqrt(COUNTS / count)
+    noise = jnp.where(periods > 0, noise, 0.0)[..., None]
+    return _tone(periods, strengths, count) + noise * along(_sweep(count), noise)
+
+
+def _tone(periods: Array, strengths: Array, count: int) -> Array:  # as in sounds
     powers = jnp.where(heard(periods), jnp.exp(CONTRAST * strengths), 0.0)
     whole = powers @ WIDTHS
     scale = COUNTS / count / jnp.maximum(whole, 1e-30)

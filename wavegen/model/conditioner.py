@@ -98,7 +98,9 @@ class Clock(nnx.Module):
     """Age and period of the note that began last: [B, F] each, in samples, to [B, F, channels].
 
     Both on scales of logarithms: the first hundredth of a second matters as much as the third.
-    What lies beyond the end of a scale is as at its end.
+    What lies beyond the end of a scale is as at its end. An age of less than 0 lies before the
+    scale's begin, where the first bumps fade: in the frame that it begins in, a note is silent
+    for so long.
     """
 
     def __init__(self, hop_length: int, channels: int, *, rngs: nnx.Rngs) -> None:
@@ -107,9 +109,11 @@ class Clock(nnx.Module):
 
     def __call__(self, periods: Array, ages: Array) -> Array:
         """The embedding of each frame; before the first note the bias alone."""
-        age = jnp.log2(1 + ages / self.hop_length) / math.log2(1 + LONGEST_FRAMES)
-        octave = jnp.log2(jnp.maximum(periods, 2) / 2) / OCTAVES
-        places = jnp.clip(jnp.stack([age, octave], axis=-1), 0, 1)[..., None] * (BUMPS - 1)
+        frames = ages / self.hop_length
+        age = jnp.where(frames > 0, jnp.log2(1 + jnp.maximum(frames, 0)), frames)
+        age = jnp.clip(age / math.log2(1 + LONGEST_FRAMES), -1, 1)
+        octave = jnp.clip(jnp.log2(jnp.maximum(periods, 2) / 2) / OCTAVES, 0, 1)
+        places = jnp.stack([age, octave], axis=-1)[..., None] * (BUMPS - 1)
         bumps = jnp.exp(-0.5 * (places - along(np.arange(BUMPS, dtype=np.float32), places)) ** 2)
         bumps = jnp.where((periods > 0)[..., None, None], bumps, 0.0)
         return 2 * self.project(bumps.reshape(*periods.shape, 2 * BUMPS))  # of unit variance

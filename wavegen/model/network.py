@@ -197,7 +197,8 @@ class Network(nnx.Module):
             return None
         levels, noises, strengths = expected
         count = ANCHOR_ORDERS * self.predictor.order
-        return Aim(anchor.sounds(periods, strengths, count), levels, noises)
+        shares = noises - levels / 2
+        return Aim(anchor.sounds(periods, strengths, shares, count), levels, noises)
 
     def condition(
         self,

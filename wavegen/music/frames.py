@@ -90,7 +90,10 @@ def periods(
 def ages(
     score: Score | Played, num_frames: int, frame_seconds: float, start_frame: int = 0
 ) -> np.ndarray:  # [F] float32
-    """Seconds since the note of `periods` began, when each frame does; 0 in the note's first."""
+    """Seconds since the note of `periods` began, when each frame does; 0 before the first.
+
+    In the frame that a note begins in: less than 0, or 0 where it begins with it.
+    """
     known = played(score) if isinstance(score, Score) else score
     first, last = np.searchsorted(known.onsets, _span(num_frames, frame_seconds, start_frame))
     onsets = known.onsets[max(0, first - 1) : last] / frame_seconds
@@ -123,8 +126,10 @@ def last_ages(
     num_frames: int,
 ) -> np.ndarray:  # [B, F] float32, in frames
     """Those of several scores at once; see `ages`."""
-    begun = np.append(onsets, np.inf)[_last(rows, onsets, start_frames, num_frames)]
-    return np.maximum(start_frames[:, None] + np.arange(num_frames) - begun, 0).astype(np.float32)
+    last = _last(rows, onsets, start_frames, num_frames)
+    begun = np.append(onsets, np.inf)[last]
+    ages = start_frames[:, None] + np.arange(num_frames) - begun
+    return np.where(last < len(onsets), ages, 0).astype(np.float32)
 
 
 def _last(
