@@ -55,6 +55,18 @@ def generate(stack, cond, streams, precision, frames_a_call=None, asked=None):
     return np.concatenate(parts, axis=1), state
 
 
+def test_what_may_not_be_written_to_is_not_compiled_for_once_more():
+    case = cases.CASES["tiny_steered"]
+    stack, cond = cases.weights(case), cases.conditioning(case, 2, 4)
+    asked, streams = cases.asked(case, 2, 4), np.arange(2)
+    codes, _ = generate(stack, cond, streams, "float32", asked=asked)
+    before = len(loop.samples.signatures)
+    of_jax = jax.tree.map(jax.numpy.asarray, asked)
+    again, _ = generate(stack, cond, streams, "float32", asked=of_jax)
+    np.testing.assert_array_equal(again, codes)
+    assert len(loop.samples.signatures) == before
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "name",

@@ -143,7 +143,9 @@ def _held(
     """What a steered predictor is held to, as loop.samples wants it; A is 0 for others."""
     if aim is None:
         return np.empty((*shape, 0), np.float32), pack.linear.later, _NOTHING
-    anchors, levels, noises = (np.asarray(each, np.float32, order="C") for each in aim)
+    # An array that may not be written to is another type, which would be compiled for once more.
+    anchors = _own(aim.anchors, np.float32)
+    levels, noises = (np.asarray(each, np.float32) for each in (aim.levels, aim.noises))
     counts = np.append(np.ones(anchors.shape[2], np.float32), pack.linear.later)
     expected = np.exp(noises)
     held = (levels, expected / np.float32(AS_NOISY), expected * np.float32(AS_NOISY))
