@@ -325,3 +325,19 @@ def test_a_clock_tells_how_long_a_frame_waits_for_its_note():
     steps = np.abs(np.diff(found[0], axis=0)).max(axis=-1)
     assert min(steps[0], steps[1], steps[3]) > 0.05
     assert steps[2] < 0.3 * steps[3]  # no jump at 0
+
+
+def test_the_noise_of_an_aim_is_to_its_tone_as_the_error_is_to_the_level():
+    """An error level is an amplitude, a level is a power."""
+    model = dataclasses.replace(
+        SMALL, predictor=Predictor(order=16, window=256, refit=4, steered=True)
+    )
+    _, net = make(model, CONDITIONERS["notes"])
+    periods, levels = jnp.full((1, 3), 20.0), jnp.array([[-6.0, -6.0, -2.0]])
+    noises = jnp.array([[-3.0, -4.0, -1.5]])
+    expected = conditioner.Expected(levels, noises, jnp.zeros((1, 3, anchor.BANDS)))
+    aim = net.aim(periods, expected)
+    assert aim is not None
+    shares = jnp.array([[0.0, -1.0, -0.5]])
+    asked = anchor.sounds(periods, expected.strengths, shares, aim.anchors.shape[-1])
+    np.testing.assert_allclose(aim.anchors, asked, rtol=1e-5, atol=1e-6)
